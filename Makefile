@@ -1,0 +1,60 @@
+# Everything a clone needs, from Python 3.10-3.13 and make alone. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help lab course test lint format notebooks clean
+
+# The first Python on PATH that the package supports; `make lab PYTHON=/path/to/python` chooses another.
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.13 python3.10 python; do \
+	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$python; break; }; done)
+PRESET ?= laptop
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
+# JupyterLab refuses to run as root unless told to.
+ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+lab: $(VENV)/installed  ## set up .venv where missing and open the first notebook in JupyterLab
+	$(BIN)/jupyter lab $(ROOT_FLAG) notebooks/00_play_first.ipynb
+
+course: $(VENV)/installed  ## run every notebook in order into runs/course-PRESET (PRESET=laptop; tiny takes minutes)
+	$(BIN)/python tools/course.py run --preset $(PRESET) --out runs/course-$(PRESET)
+
+notebooks: $(VENV)/installed  ## run every notebook in place at its own parameters, to refresh the committed outputs
+	$(BIN)/python tools/course.py refresh
+
+test: $(VENV)/installed-test  ## unit, notebook and browser tests (browser: needs Chromium; skipped without, unless CI=true)
+	$(BIN)/python -m pytest --nbval-lax tests notebooks
+
+lint: $(VENV)/installed-lint  ## ruff (lint and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-lint  ## put every file, notebooks too, in ruff's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove .venv and caches; runs/ stays
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Stamps: each is as new as the last install, so that a second `make` starts at once.
+$(VENV)/made:
+	@[ -n "$(PYTHON)" ] || { echo "No Python 3.10-3.13 found on PATH: install one, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu, apt-get install python3-venv brings what is missing" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed: $(VENV)/made pyproject.toml constraints.txt
+	@echo "Installing genie-lite and its dependencies into $(VENV) (once, a few minutes)"
+	@$(INSTALL) .
+	@touch $@
+
+$(VENV)/installed-%: $(VENV)/installed
+	@echo "Installing the packages of the '$*' extra"
+	@$(INSTALL) ".[$*]"
+	@touch $@

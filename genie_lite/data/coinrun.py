@@ -1,0 +1,193 @@
+"""Collecting CoinRun films with procgen (appendix F.1 of the paper).
+
+Frames come in blocks: `num_envs` streams side by side, each as long as the longest episode, each put on disk in one
+piece. A block is a pure function of (settings, split, block number), which is all that stopping, resuming and
+appending need: a film collected in ten sittings equals one collected in one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import io
+import logging
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from ..config import DataConfig
+from .clips import FrameDataset, open_dataset
+from .store import CHUNK_FRAMES, DatasetError, DatasetWriter, read_json
+
+log = logging.getLogger(__name__)
+
+Split = Literal["train", "test"]
+LONGEST_EPISODE = 1_000  # game steps, after which procgen ends an episode of CoinRun
+FRAME_SHAPE = (64, 64, 3)
+NUM_ENV_ACTIONS = 15
+STILL = 4
+# Procgen numbers movements 3 * (left, none, right) + (down, none, up); 9-14 are keys that CoinRun ignores.
+HORIZONTAL = (0.35, 0.25, 0.4)  # sticky policy, before right_bias
+VERTICAL = (0.15, 0.4, 0.45)
+
+
+def procgen_available() -> bool:
+    """Whether this Python has procgen, and so can collect new films."""
+    return importlib.util.find_spec("procgen") is not None
+
+
+def collect(data: DataConfig, path: str | os.PathLike[str], split: Split = "train", frames: int | None = None,
+            progress: bool = True, resume: bool = True, *, level: int = 5) -> FrameDataset:
+    """Collect `frames` frames (default: the split's number in `data`) to a Zarr folder and open it.
+
+    An unfinished or shorter dataset of the same settings is continued; one that is long enough is opened as it is.
+    `level` is the compression level, 1-9. DatasetError without procgen, when `path` holds something else, or
+    films of other settings, or anything at all and `resume` is false.
+    """
+    path = Path(path)
+    wanted = frames if frames is not None else getattr(data, f"{split}_frames")
+    settings = collection_settings(data, split)
+    if path.exists() and not resume:
+        raise DatasetError(f"{path}: exists already; delete it, choose another path, or pass resume=True")
+    if (path / ".zattrs").exists():
+        found = read_json(path / ".zattrs")
+        different = settings_differ(found, settings)
+        if different:
+            raise DatasetError(f"{path}: films of other settings ({different}); delete the folder or choose another path")
+        if found.get("complete") and found.get("frames_written", 0) >= wanted:
+            return open_dataset(path)
+    procgen = import_procgen()
+    attributes = {"game": "coinrun", "split": split, **settings, "frame_stride": data.action_repeat,
+                  "versions": {name: _version(name) for name in ("genie-lite", "procgen", "procgen-mirror", "numpy")}}
+    writer = DatasetWriter(path, FRAME_SHAPE, attributes, arrays=("env_actions", "level_seeds"), level=level)
+    length = _stream_frames(data)
+    size = data.num_envs * length
+    with tqdm(total=wanted, initial=writer.num_frames, desc=f"collecting {split} films", unit=" frames",
+              disable=not progress) as bar:
+        while writer.num_frames < wanted:
+            block, skip = divmod(writer.num_frames, size)
+            envs = _Envs(procgen, data, split, block)
+            pictures, actions, starts, seeds = _play_block(envs, data, length, bar, skip, wanted - block * size)
+            stop = min(size, wanted - block * size)
+            inside = (starts >= skip) & (starts < stop)
+            writer.append(pictures[skip:stop], starts[inside] - skip, env_actions=actions[skip:stop],
+                          level_seeds=seeds[inside])
+    writer.finish()
+    return open_dataset(path)
+
+
+def collection_settings(data: DataConfig, split: Split) -> dict[str, Any]:
+    """What decides the content of a split, apart from its length: stored with it, compared on resuming."""
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(data).items()}
+    options = {"distribution_mode": plain["distribution_mode"], "use_backgrounds": plain["backgrounds"],
+               "restrict_themes": plain["restrict_themes"]}
+    keys = ("policy", "sticky_probability", "right_bias", "action_repeat", "num_envs", "frames_per_level", "seed")
+    return {"options": options, "levels": plain[f"{split}_levels"], **{key: plain[key] for key in keys}}
+
+
+def settings_differ(found: dict[str, Any], settings: dict[str, Any]) -> str:
+    """The settings in which a dataset's attributes differ from those wanted, in words; empty if none."""
+    return ", ".join(f"{key}: found {found.get(key)!r}, wanted {value!r}"
+                     for key, value in settings.items() if found.get(key) != value)
+
+
+def import_procgen() -> Any:
+    """The procgen module, without the notice that old gym prints; DatasetError where there is none."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            import procgen
+    except (ImportError, OSError) as error:
+        raise DatasetError(
+            f"collecting needs procgen, which is missing on {platform.system()} {platform.machine()} with Python "
+            f"{platform.python_version()} ({error}). Wheels exist for Linux x86-64: `pip install procgen` up to Python "
+            "3.10, `pip install procgen-mirror` on 3.11 and 3.12. Without it everything else works from the films "
+            "that ship: genie_lite.data.sample_dataset('train')") from error
+    return procgen
+
+
+class _Envs:
+    """`num_envs` games side by side for one block."""
+
+    def __init__(self, procgen: Any, data: DataConfig, split: Split, block: int) -> None:
+        first, count = data.train_levels if split == "train" else data.test_levels
+        self.rng = np.random.default_rng([data.seed, 0 if split == "train" else 1, block])
+        options = {"env_name": "coinrun", "distribution_mode": data.distribution_mode,
+                   "use_backgrounds": data.backgrounds, "restrict_themes": data.restrict_themes,
+                   "num_threads": min(data.num_envs, os.cpu_count() or 1), "rand_seed": int(self.rng.integers(2**31 - 1))}
+        # num_levels is never 0, which procgen reads as "all levels": DataConfig sees to it.
+        self.games = procgen.ProcgenGym3Env(num=data.num_envs, start_level=first, num_levels=count, **options)
+        if data.frames_per_level:  # stream s plays one level: its game is made alone and moved here
+            states = []
+            for stream in range(block * data.num_envs, (block + 1) * data.num_envs):
+                one = procgen.ProcgenGym3Env(num=1, start_level=first + stream % count, num_levels=1,
+                                             **{**options, "num_threads": 0})
+                states += one.get_state()
+                one.close()
+            self.games.set_state(states)
+
+    def level_seeds(self) -> np.ndarray:
+        return np.array([info["level_seed"] for info in self.games.get_info()], np.int64)
+
+
+def _play_block(envs: _Envs, data: DataConfig, length: int, bar: tqdm, skip: int,
+                stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Play one block: frames [streams * length, H, W, C], env actions, episode starts, level seeds."""
+    streams = data.num_envs
+    pictures = np.empty((streams, length, *FRAME_SHAPE), np.uint8)
+    actions = np.empty((streams, length), np.uint8)
+    starts, seeds = [np.arange(streams) * length], [envs.level_seeds()]
+    action = np.full(streams, -1)
+    shown = skip
+    for t in range(length):
+        pictures[:, t] = envs.games.observe()[1]["rgb"]
+        action = _choose(data, action, envs.rng)
+        actions[:, t] = action
+        ended = np.zeros(streams, bool)
+        for _ in range(data.action_repeat):
+            # An episode that ended while its action was held waits for the others: the action is not the new one's.
+            envs.games.act(np.where(ended, STILL, action).astype(np.int32))
+            ended |= envs.games.observe()[2].astype(bool)
+        if ended.any():
+            action = np.where(ended, -1, action)
+            if t + 1 < length:
+                starts.append(np.flatnonzero(ended) * length + t + 1)
+                seeds.append(envs.level_seeds()[ended])
+        if (done := min((t + 1) * streams, stop)) > shown:
+            bar.update(done - shown)
+            shown = done
+    envs.games.close()
+    all_starts = np.concatenate(starts)
+    order = np.argsort(all_starts, kind="stable")
+    return (pictures.reshape(-1, *FRAME_SHAPE), actions.reshape(-1), all_starts[order], np.concatenate(seeds)[order])
+
+
+def _choose(data: DataConfig, last: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The next env action of each stream; `last` is -1 where an episode begins."""
+    count = len(last)
+    if data.policy == "uniform":
+        return rng.integers(NUM_ENV_ACTIONS, size=count)
+    right = rng.random(count) < data.right_bias
+    across = np.where(right, 2, rng.choice(3, size=count, p=HORIZONTAL))
+    drawn = 3 * across + rng.choice(3, size=count, p=VERTICAL)
+    keep = (rng.random(count) < data.sticky_probability) & (last >= 0)
+    return np.where(keep, last, drawn)
+
+
+def _stream_frames(data: DataConfig) -> int:
+    if data.frames_per_level:
+        return data.frames_per_level
+    frames = -(-LONGEST_EPISODE // data.action_repeat)
+    return -(-frames // CHUNK_FRAMES) * CHUNK_FRAMES
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

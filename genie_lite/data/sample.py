@@ -1,0 +1,48 @@
+"""The films that ship with genie-lite, and the films a course notebook trains on."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from ..config import Config
+from .clips import FrameDataset, open_dataset
+from .coinrun import Split, collect, collection_settings, procgen_available, settings_differ
+from .store import DatasetError, read_json
+
+log = logging.getLogger(__name__)
+
+
+def data_folder() -> Path:
+    """Where shipped films and checkpoints lie: $GENIE_LITE_DATA, or ``data/`` of the cloned repository."""
+    override = os.environ.get("GENIE_LITE_DATA")
+    return Path(override) if override else Path(__file__).resolve().parents[2] / "data"
+
+
+def sample_dataset(split: Split = "train", frame_size: tuple[int, int] | None = None) -> FrameDataset:
+    """The real CoinRun films that ship: course settings, test levels disjoint from training levels."""
+    path = data_folder() / "coinrun" / f"{split}.zarr"
+    if not path.exists():
+        raise DatasetError(f"{path}: the shipped films are not there; clone the repository and install it with "
+                           "`pip install -e .`, or point the environment variable GENIE_LITE_DATA at its data folder")
+    return open_dataset(path, frame_size)
+
+
+def course_dataset(config: Config, folder: str | os.PathLike[str], split: Split = "train",
+                   progress: bool = True) -> FrameDataset:
+    """``folder/<split>.zarr`` in the model's frame size, collected first where it is missing, unfinished or short.
+
+    Without procgen it is the shipped films (said in the log), unless the folder has films of these settings.
+    DatasetError when the folder's films were made with other settings.
+    """
+    path = Path(folder) / f"{split}.zarr"
+    size = config.model.frame_size
+    if not procgen_available():
+        attributes = read_json(path / ".zattrs") if (path / ".zattrs").exists() else {}
+        if attributes.get("complete") and not settings_differ(attributes, collection_settings(config.data, split)):
+            return open_dataset(path, size)
+        log.warning("procgen is not installed, so no new films: taking the %s films that ship with genie-lite", split)
+        return sample_dataset(split, size)
+    dataset = collect(config.data, path, split, progress=progress)
+    return dataset if dataset.frame_size == size else dataset.resized(size)

@@ -1,0 +1,75 @@
+"""Facts about the machine and the environment, for doctor to judge. Nothing is downloaded or changed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
+
+
+def installed(module: str) -> bool:
+    """Whether `module` can be found; it is not imported."""
+    return importlib.util.find_spec(module) is not None
+
+
+def version(package: str) -> str | None:
+    """The installed version of a package, None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def memory_gigabytes() -> float | None:
+    """Memory of the machine in GB (2^30 bytes), or of the container where that is less; None where it is not told."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return None
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    limit = CONTAINER_MEMORY.read_text().strip() if CONTAINER_MEMORY.is_file() else "max"
+    return min(gigabytes, int(limit) / 2**30) if limit.isdigit() else gigabytes
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def teraflops(dtype: str, device: str, size: int = 512, seconds: float = 0.15) -> float:
+    """Speed of a [size, size] matrix product, the best of as many as fit in `seconds` after one for warming up."""
+    import torch
+
+    square = torch.ones(size, size, dtype=getattr(torch, dtype), device=device)
+
+    def product() -> float:
+        start = time.perf_counter()
+        torch.matmul(square, square)
+        if device != "cpu":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    product()
+    best, end = product(), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        best = min(best, product())
+    return 2 * size**3 / best / 1e12
+
+
+def procgen_distribution() -> str | None:
+    """The package on PyPI with a procgen wheel for this Python and machine (pyproject.toml has the same in markers)."""
+    python, machine = sys.version_info[:2], (platform.system(), platform.machine())
+    if python == (3, 10) and machine in {("Linux", "x86_64"), ("Windows", "AMD64"), ("Darwin", "x86_64")}:
+        return "procgen"
+    return "procgen-mirror" if python in ((3, 11), (3, 12)) and machine == ("Linux", "x86_64") else None
+
+
+def find_chromium() -> str | None:
+    """Path of a Chromium or Chrome on PATH, which only the browser tests need; None where there is none."""
+    return next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)

@@ -1,0 +1,41 @@
+"""Playing a learned world: a session without user interface, a notebook widget, prompts, a Gymnasium environment.
+
+In a notebook, `play(genie)` as the last line of a cell shows the widget. The session and the prompts need neither
+Jupyter nor Gymnasium: what does is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from genie_lite.play.actions import ActionLabel, read_labels
+from genie_lite.play.prompts import FittedImage, PromptError, Prompts, fit, fit_image
+from genie_lite.play.session import ActionError, PlaySession
+
+if TYPE_CHECKING:
+    from genie_lite.play.environment import GenieEnv
+    from genie_lite.play.widget import PlayWidget, play
+
+__all__ = [
+    "ActionError",
+    "ActionLabel",
+    "FittedImage",
+    "GenieEnv",
+    "PlaySession",
+    "PlayWidget",
+    "PromptError",
+    "Prompts",
+    "fit",
+    "fit_image",
+    "play",
+    "read_labels",
+]
+
+_LATE = {"GenieEnv": "environment", "PlayWidget": "widget", "play": "widget"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

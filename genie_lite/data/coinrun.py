@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import importlib.util
 import io
-import logging
 import os
 import platform
 from importlib import metadata
@@ -22,10 +21,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ..config import DataConfig
-from .clips import FrameDataset, open_dataset
+from .dataset import FrameDataset, open_dataset
 from .store import CHUNK_FRAMES, DatasetError, DatasetWriter, read_json
-
-log = logging.getLogger(__name__)
 
 Split = Literal["train", "test"]
 LONGEST_EPISODE = 1_000  # game steps, after which procgen ends an episode of CoinRun
@@ -33,7 +30,9 @@ FRAME_SHAPE = (64, 64, 3)
 NUM_ENV_ACTIONS = 15
 STILL = 4
 # Procgen numbers movements 3 * (left, none, right) + (down, none, up); 9-14 are keys that CoinRun ignores.
-HORIZONTAL = (0.35, 0.25, 0.4)  # sticky policy, before right_bias
+# The sticky policy draws directions with these odds: more walking than standing, more jumps than chance would give,
+# for in the air and against walls most keys show nothing. Only `right_bias` prefers a side.
+HORIZONTAL = (0.4, 0.2, 0.4)
 VERTICAL = (0.15, 0.4, 0.45)
 
 
@@ -42,13 +41,22 @@ def procgen_available() -> bool:
     return importlib.util.find_spec("procgen") is not None
 
 
-def collect(data: DataConfig, path: str | os.PathLike[str], split: Split = "train", frames: int | None = None,
-            progress: bool = True, resume: bool = True, *, level: int = 5) -> FrameDataset:
+def collect(
+    data: DataConfig,
+    path: str | os.PathLike[str],
+    split: Split = "train",
+    frames: int | None = None,
+    progress: bool = True,
+    resume: bool = True,
+    *,
+    level: int = 5,
+    chunk_frames: int = CHUNK_FRAMES,
+) -> FrameDataset:
     """Collect `frames` frames (default: the split's number in `data`) to a Zarr folder and open it.
 
     An unfinished or shorter dataset of the same settings is continued; one that is long enough is opened as it is.
-    `level` is the compression level, 1-9. DatasetError without procgen, when `path` holds something else, or
-    films of other settings, or anything at all and `resume` is false.
+    `level` (1-9) and `chunk_frames` say how new files are compressed. DatasetError without procgen, or when `path`
+    holds something else, or films of other settings, or anything at all and `resume` is false.
     """
     path = Path(path)
     wanted = frames if frames is not None else getattr(data, f"{split}_frames")
@@ -59,25 +67,42 @@ def collect(data: DataConfig, path: str | os.PathLike[str], split: Split = "trai
         found = read_json(path / ".zattrs")
         different = settings_differ(found, settings)
         if different:
-            raise DatasetError(f"{path}: films of other settings ({different}); delete the folder or choose another path")
+            raise DatasetError(
+                f"{path}: films of other settings ({different}); delete the folder or choose another path"
+            )
         if found.get("complete") and found.get("frames_written", 0) >= wanted:
             return open_dataset(path)
     procgen = import_procgen()
-    attributes = {"game": "coinrun", "split": split, **settings, "frame_stride": data.action_repeat,
-                  "versions": {name: _version(name) for name in ("genie-lite", "procgen", "procgen-mirror", "numpy")}}
-    writer = DatasetWriter(path, FRAME_SHAPE, attributes, arrays=("env_actions", "level_seeds"), level=level)
+    attributes = {
+        "game": "coinrun",
+        "split": split,
+        **settings,
+        "frame_stride": data.action_repeat,
+        "policy_odds": {"left, none, right": HORIZONTAL, "down, none, up": VERTICAL},
+        "versions": {name: _version(name) for name in ("genie-lite", "procgen", "procgen-mirror", "numpy")},
+    }
+    writer = DatasetWriter(
+        path, FRAME_SHAPE, attributes, arrays=("env_actions", "level_seeds"), level=level, chunk_frames=chunk_frames
+    )
     length = _stream_frames(data)
     size = data.num_envs * length
-    with tqdm(total=wanted, initial=writer.num_frames, desc=f"collecting {split} films", unit=" frames",
-              disable=not progress) as bar:
+    with tqdm(
+        total=wanted,
+        initial=writer.num_frames,
+        desc=f"collecting {split} films",
+        unit=" frames",
+        mininterval=0.5,
+        disable=not progress,
+    ) as bar:
         while writer.num_frames < wanted:
             block, skip = divmod(writer.num_frames, size)
             envs = _Envs(procgen, data, split, block)
             pictures, actions, starts, seeds = _play_block(envs, data, length, bar, skip, wanted - block * size)
             stop = min(size, wanted - block * size)
             inside = (starts >= skip) & (starts < stop)
-            writer.append(pictures[skip:stop], starts[inside] - skip, env_actions=actions[skip:stop],
-                          level_seeds=seeds[inside])
+            writer.append(
+                pictures[skip:stop], starts[inside] - skip, env_actions=actions[skip:stop], level_seeds=seeds[inside]
+            )
     writer.finish()
     return open_dataset(path)
 
@@ -85,16 +110,22 @@ def collect(data: DataConfig, path: str | os.PathLike[str], split: Split = "trai
 def collection_settings(data: DataConfig, split: Split) -> dict[str, Any]:
     """What decides the content of a split, apart from its length: stored with it, compared on resuming."""
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(data).items()}
-    options = {"distribution_mode": plain["distribution_mode"], "use_backgrounds": plain["backgrounds"],
-               "restrict_themes": plain["restrict_themes"]}
+    options = {
+        "distribution_mode": plain["distribution_mode"],
+        "use_backgrounds": plain["backgrounds"],
+        "restrict_themes": plain["restrict_themes"],
+    }
     keys = ("policy", "sticky_probability", "right_bias", "action_repeat", "num_envs", "frames_per_level", "seed")
     return {"options": options, "levels": plain[f"{split}_levels"], **{key: plain[key] for key in keys}}
 
 
 def settings_differ(found: dict[str, Any], settings: dict[str, Any]) -> str:
     """The settings in which a dataset's attributes differ from those wanted, in words; empty if none."""
-    return ", ".join(f"{key}: found {found.get(key)!r}, wanted {value!r}"
-                     for key, value in settings.items() if found.get(key) != value)
+    return ", ".join(
+        f"{key}: found {found.get(key)!r}, wanted {value!r}"
+        for key, value in settings.items()
+        if found.get(key) != value
+    )
 
 
 def import_procgen() -> Any:
@@ -107,7 +138,8 @@ def import_procgen() -> Any:
             f"collecting needs procgen, which is missing on {platform.system()} {platform.machine()} with Python "
             f"{platform.python_version()} ({error}). Wheels exist for Linux x86-64: `pip install procgen` up to Python "
             "3.10, `pip install procgen-mirror` on 3.11 and 3.12. Without it everything else works from the films "
-            "that ship: genie_lite.data.sample_dataset('train')") from error
+            "that ship: genie_lite.data.sample_dataset('train')"
+        ) from error
     return procgen
 
 
@@ -117,16 +149,22 @@ class _Envs:
     def __init__(self, procgen: Any, data: DataConfig, split: Split, block: int) -> None:
         first, count = data.train_levels if split == "train" else data.test_levels
         self.rng = np.random.default_rng([data.seed, 0 if split == "train" else 1, block])
-        options = {"env_name": "coinrun", "distribution_mode": data.distribution_mode,
-                   "use_backgrounds": data.backgrounds, "restrict_themes": data.restrict_themes,
-                   "num_threads": min(data.num_envs, os.cpu_count() or 1), "rand_seed": int(self.rng.integers(2**31 - 1))}
+        options = {
+            "env_name": "coinrun",
+            "distribution_mode": data.distribution_mode,
+            "use_backgrounds": data.backgrounds,
+            "restrict_themes": data.restrict_themes,
+            "num_threads": min(data.num_envs, os.cpu_count() or 1),
+            "rand_seed": int(self.rng.integers(2**31 - 1)),
+        }
         # num_levels is never 0, which procgen reads as "all levels": DataConfig sees to it.
         self.games = procgen.ProcgenGym3Env(num=data.num_envs, start_level=first, num_levels=count, **options)
         if data.frames_per_level:  # stream s plays one level: its game is made alone and moved here
             states = []
             for stream in range(block * data.num_envs, (block + 1) * data.num_envs):
-                one = procgen.ProcgenGym3Env(num=1, start_level=first + stream % count, num_levels=1,
-                                             **{**options, "num_threads": 0})
+                one = procgen.ProcgenGym3Env(
+                    num=1, start_level=first + stream % count, num_levels=1, **{**options, "num_threads": 0}
+                )
                 states += one.get_state()
                 one.close()
             self.games.set_state(states)
@@ -135,8 +173,9 @@ class _Envs:
         return np.array([info["level_seed"] for info in self.games.get_info()], np.int64)
 
 
-def _play_block(envs: _Envs, data: DataConfig, length: int, bar: tqdm, skip: int,
-                stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _play_block(
+    envs: _Envs, data: DataConfig, length: int, bar: tqdm, skip: int, stop: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Play one block: frames [streams * length, H, W, C], env actions, episode starts, level seeds."""
     streams = data.num_envs
     pictures = np.empty((streams, length, *FRAME_SHAPE), np.uint8)

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from ..config import Config
-from .clips import FrameDataset, open_dataset
 from .coinrun import Split, collect, collection_settings, procgen_available, settings_differ
+from .dataset import FrameDataset, open_dataset
 from .store import DatasetError, read_json
 
 log = logging.getLogger(__name__)
@@ -24,13 +24,16 @@ def sample_dataset(split: Split = "train", frame_size: tuple[int, int] | None = 
     """The real CoinRun films that ship: course settings, test levels disjoint from training levels."""
     path = data_folder() / "coinrun" / f"{split}.zarr"
     if not path.exists():
-        raise DatasetError(f"{path}: the shipped films are not there; clone the repository and install it with "
-                           "`pip install -e .`, or point the environment variable GENIE_LITE_DATA at its data folder")
+        raise DatasetError(
+            f"{path}: the shipped films are not there; clone the repository and install it with "
+            "`pip install -e .`, or point the environment variable GENIE_LITE_DATA at its data folder"
+        )
     return open_dataset(path, frame_size)
 
 
-def course_dataset(config: Config, folder: str | os.PathLike[str], split: Split = "train",
-                   progress: bool = True) -> FrameDataset:
+def course_dataset(
+    config: Config, folder: str | os.PathLike[str], split: Split = "train", progress: bool = True
+) -> FrameDataset:
     """``folder/<split>.zarr`` in the model's frame size, collected first where it is missing, unfinished or short.
 
     Without procgen it is the shipped films (said in the log), unless the folder has films of these settings.

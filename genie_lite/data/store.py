@@ -50,8 +50,10 @@ def replace_file(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise DatasetError(f"{path}: cannot be written ({error}); make room or choose another folder, then run the "
-                           "same command again: it goes on from the last finished block") from error
+        raise DatasetError(
+            f"{path}: cannot be written ({error}); make room or choose another folder, then run the "
+            "same command again: it goes on from the last finished block"
+        ) from error
 
 
 class DatasetWriter:
@@ -61,8 +63,16 @@ class DatasetWriter:
     is called the attribute ``complete`` is false and `open_dataset` refuses the dataset.
     """
 
-    def __init__(self, path: str | Path, frame_shape: tuple[int, int, int], attributes: dict[str, Any] | None = None,
-                 *, arrays: Iterable[str] = (), chunk_frames: int = CHUNK_FRAMES, level: int = 5) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        frame_shape: tuple[int, int, int],
+        attributes: dict[str, Any] | None = None,
+        *,
+        arrays: Iterable[str] = (),
+        chunk_frames: int = CHUNK_FRAMES,
+        level: int = 5,
+    ) -> None:
         """`frame_shape` is (H, W, C); `arrays` names what is stored beside frames and episode_starts; `level` 1-9."""
         self.path = Path(path)
         self._rows: dict[str, np.ndarray] = {}
@@ -74,12 +84,20 @@ class DatasetWriter:
         self.shape = frame_shape
         self.chunk = chunk_frames
         # One Blosc block per chunk: frames repeat their predecessors, which the compressor must see to use.
-        self._codec = Blosc("zstd", clevel=level, shuffle=Blosc.NOSHUFFLE, blocksize=chunk_frames * int(np.prod(frame_shape)))
+        self._codec = Blosc(
+            "zstd", clevel=level, shuffle=Blosc.NOSHUFFLE, blocksize=chunk_frames * int(np.prod(frame_shape))
+        )
         for name in ("episode_starts", *arrays):
             self._rows[name] = np.zeros(0, SMALL_ARRAYS[name])
         self._tail = np.zeros((0, *frame_shape), np.uint8)
-        self.attributes = {"format": FORMAT, "format_version": 1, **(attributes or {}), "complete": False,
-                           "frames_written": 0, "episodes_written": 0}
+        self.attributes = {
+            "format": FORMAT,
+            "format_version": 1,
+            **(attributes or {}),
+            "complete": False,
+            "frames_written": 0,
+            "episodes_written": 0,
+        }
         self._commit()
         replace_file(self.path / ".zgroup", json.dumps({"zarr_format": 2}).encode())
 
@@ -95,7 +113,9 @@ class DatasetWriter:
         `rows` are the other arrays: env_actions [n], level_seeds [len(episode_starts)].
         """
         if frames.dtype != np.uint8 or frames.shape[1:] != self.shape:
-            raise DatasetError(f"{self.path}: found frames {frames.dtype} {frames.shape}, wanted uint8 (n, *{self.shape})")
+            raise DatasetError(
+                f"{self.path}: found frames {frames.dtype} {frames.shape}, wanted uint8 (n, *{self.shape})"
+            )
         if self.num_frames == 0 and (len(episode_starts) == 0 or episode_starts[0] != 0):
             raise DatasetError(f"{self.path}: the first frame of a dataset must start an episode")
         rows = {**rows, "episode_starts": np.asarray(episode_starts) + self.num_frames}
@@ -141,18 +161,30 @@ class DatasetWriter:
         replace_file(self.path / "frames" / f"{index}.0.0.0", content)
 
     def _describe(self, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str, codec: Blosc) -> None:
-        description = {"zarr_format": 2, "shape": shape, "chunks": chunks, "dtype": dtype, "fill_value": 0,
-                       "order": "C", "filters": None, "dimension_separator": ".", "compressor": codec.get_config()}
+        description = {
+            "zarr_format": 2,
+            "shape": shape,
+            "chunks": chunks,
+            "dtype": dtype,
+            "fill_value": 0,
+            "order": "C",
+            "filters": None,
+            "dimension_separator": ".",
+            "compressor": codec.get_config(),
+        }
         replace_file(self.path / name / ".zarray", json.dumps(description, indent=1).encode())
 
     def _resume(self, frame_shape: tuple[int, int, int]) -> None:
         self.attributes = read_json(self.path / ".zattrs")
         if self.attributes.get("format") != FORMAT:
             raise DatasetError(f"{self.path}: a Zarr group of another program; choose another path")
+        for unfinished in self.path.rglob("*.part"):
+            unfinished.unlink(missing_ok=True)
         reader = LocalChunks(self.path, "frames")
         if reader.shape[1:] != frame_shape:
-            raise DatasetError(f"{self.path}: holds frames of {reader.shape[1:]}, wanted {frame_shape}; "
-                               "choose another path")
+            raise DatasetError(
+                f"{self.path}: holds frames of {reader.shape[1:]}, wanted {frame_shape}; choose another path"
+            )
         self.shape, self.chunk, self._codec = frame_shape, reader.chunk, reader.codec
         counts = {"env_actions": self.num_frames}
         for name in SMALL_ARRAYS:
@@ -174,7 +206,7 @@ def _padded(values: np.ndarray, length: int) -> np.ndarray:
 class LocalChunks:
     """One array of a local Zarr folder (format 2), chunk by chunk, decoded straight from its files.
 
-    Measured 20 times faster than indexing a zarr 3 array, which goes through an event loop for every chunk.
+    Measured 2.5 times faster than indexing a zarr 3 array, which goes through an event loop for every chunk.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -187,11 +219,15 @@ class LocalChunks:
             self.dtype = np.dtype(meta["dtype"])
             plain = meta["zarr_format"] == 2 and meta["order"] == "C" and not meta.get("filters")
         except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(f"{self.folder}: array description is damaged ({error!r}); copy or collect again") from error
+            raise DatasetError(
+                f"{self.folder}: array description is damaged ({error!r}); copy or collect again"
+            ) from error
         if not plain or compressor.get("id") != "blosc" or self.chunks[1:] != self.shape[1:]:
-            raise DatasetError(f"{self.folder}: found format {meta['zarr_format']}, order {meta['order']}, compressor "
-                               f"{compressor.get('id')!r}, chunks {self.chunks}; wanted Zarr format 2, C order, Blosc, "
-                               "chunks along the first axis only; write it with genie_lite.data.write_dataset")
+            raise DatasetError(
+                f"{self.folder}: found format {meta['zarr_format']}, order {meta['order']}, compressor "
+                f"{compressor.get('id')!r}, chunks {self.chunks}; wanted Zarr format 2, C order, Blosc, "
+                "chunks along the first axis only; write it with genie_lite.data.write_dataset"
+            )
         self.chunk = self.chunks[0]
         self.codec = Blosc.from_config({k: v for k, v in compressor.items() if k != "id"})
         self.separator = meta.get("dimension_separator", ".")
@@ -211,14 +247,22 @@ class LocalChunks:
             flat = np.frombuffer(self.codec.decode(file.read_bytes()), self.dtype)
             return flat.reshape(self.chunks)
         except FileNotFoundError as error:
-            raise DatasetError(f"{file}: chunk {index} of {self.num_chunks} is missing; the dataset was copied or "
-                               "deleted in part, copy or collect it again") from error
+            raise DatasetError(
+                f"{file}: chunk {index} of {self.num_chunks} is missing; the dataset was copied or "
+                "deleted in part, copy or collect it again"
+            ) from error
         except (OSError, RuntimeError, ValueError) as error:
-            raise DatasetError(f"{file}: chunk {index} is damaged ({error}); copy or collect the dataset again") from error
+            raise DatasetError(
+                f"{file}: chunk {index} is damaged ({error}); copy or collect the dataset again"
+            ) from error
 
 
-def write_dataset(path: str | Path, episodes: Iterable[np.ndarray], attributes: dict[str, Any] | None = None,
-                  env_actions: Iterable[np.ndarray] | None = None) -> None:
+def write_dataset(
+    path: str | Path,
+    episodes: Iterable[np.ndarray],
+    attributes: dict[str, Any] | None = None,
+    env_actions: Iterable[np.ndarray] | None = None,
+) -> None:
     """Write films of your own as a dataset: `episodes` are uint8 [n, H, W, C], all of one frame size.
 
     `env_actions`, if known, gives uint8 [n] for each episode. DatasetError when `path` holds a dataset already.
@@ -233,7 +277,8 @@ def write_dataset(path: str | Path, episodes: Iterable[np.ndarray], attributes: 
     for episode in episodes:
         if writer is None:
             arrays = () if env_actions is None else ("env_actions",)
-            writer = DatasetWriter(path, tuple(episode.shape[1:]), attributes, arrays=arrays)
+            height, width, channels = episode.shape[1:]
+            writer = DatasetWriter(path, (height, width, channels), attributes, arrays=arrays)
         writer.append(episode, np.array([0]), **actions())
     if writer is None:
         raise DatasetError(f"{path}: no episode given, wanted one or more")

@@ -1,0 +1,67 @@
+"""Reading a whole dataset to find what is wrong with it (``genie-lite data check``)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from .dataset import FrameDataset, open_dataset
+from .store import DatasetError
+
+
+def check_dataset(path: str | os.PathLike[str], progress: bool = False) -> list[str]:
+    """Read everything at `path` and say what is wrong, one sentence each; an empty list means a sound dataset.
+
+    Opening finds only what costs nothing to find; this also decodes every chunk and looks at every array.
+    """
+    try:
+        dataset = open_dataset(path)
+    except DatasetError as error:
+        return [str(error)]
+    problems = _unreadable_chunks(dataset, progress)
+    written = dataset.attributes.get("frames_written", dataset.num_frames)
+    if written != dataset.num_frames:
+        problems.append(f"{dataset.path}: found {dataset.num_frames} frames, wanted the {written} that were written")
+    episodes = dataset.attributes.get("episodes_written", len(dataset.episode_starts))
+    if episodes != len(dataset.episode_starts):
+        problems.append(f"{dataset.path}: found {len(dataset.episode_starts)} episodes, wanted the {episodes} written")
+    for read, look in ((dataset.level_seeds, _wrong_levels), (dataset.env_actions, _wrong_env_actions)):
+        try:
+            values = read()
+        except DatasetError as error:
+            if "without" not in str(error):
+                problems.append(str(error))
+            continue
+        problems += [f"{dataset.path}: {problem}" for problem in look(dataset, values)]
+    local = Path(dataset.path)
+    if local.is_dir():
+        left = sum(1 for _ in local.rglob("*.part"))
+        problems += [f"{local}: {left} unfinished files ending in .part were left by a kill; delete them"] * bool(left)
+    return problems
+
+
+def _unreadable_chunks(dataset: FrameDataset, progress: bool) -> list[str]:
+    problems = []
+    for index in tqdm(range(dataset.num_chunks), desc="reading", unit=" chunks", disable=not progress):
+        try:
+            dataset.read_chunk(index)
+        except DatasetError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _wrong_levels(dataset: FrameDataset, seeds: np.ndarray) -> list[str]:
+    if "levels" not in dataset.attributes:
+        return []
+    first, count = dataset.attributes["levels"]
+    outside = np.unique(seeds[(seeds < first) | (seeds >= first + count)])
+    return [f"found levels {outside[:5].tolist()}, wanted only {first} to {first + count - 1}"] * bool(len(outside))
+
+
+def _wrong_env_actions(dataset: FrameDataset, env_actions: np.ndarray) -> list[str]:
+    top = int(env_actions.max(initial=0))
+    wrong = dataset.attributes.get("game") == "coinrun" and top > 14
+    return [f"found env action {top}, wanted 0 to 14"] * wrong

@@ -1,0 +1,232 @@
+"""Reading films: `open_dataset` and the `FrameDataset` it returns."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from .fit import fit_frames
+from .store import FORMAT, DatasetError, LocalChunks
+
+RECOLLECT = "copy or collect it again"
+
+
+class Chunks(Protocol):
+    """What frames are read from: an array [F, H, W, C] whose first axis comes in chunks."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    chunk: int
+
+    def read(self, index: int) -> np.ndarray: ...
+
+
+class MemoryChunks:
+    """Frames held in memory (a decoded video) as one chunk."""
+
+    def __init__(self, frames: np.ndarray) -> None:
+        self._frames = frames
+        self.shape, self.dtype, self.chunk = frames.shape, frames.dtype, max(1, len(frames))
+
+    def read(self, index: int) -> np.ndarray:
+        return self._frames
+
+
+class ZarrChunks:
+    """An array read through zarr itself: object storage, and local groups that others wrote."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self.shape, self.dtype, self.chunk = tuple(array.shape), array.dtype, int(array.chunks[0])
+
+    def read(self, index: int) -> np.ndarray:
+        return np.asarray(self._array[index * self.chunk : (index + 1) * self.chunk])
+
+
+class FrameDataset:
+    """Films: frames uint8 [F, H, W, C] in episodes, read clip by clip. Made by `open_dataset`."""
+
+    def __init__(
+        self,
+        chunks: Chunks,
+        episode_starts: np.ndarray,
+        attributes: dict[str, Any],
+        path: str,
+        group: Any = None,
+        frame_size: tuple[int, int] | None = None,
+    ) -> None:
+        self._chunks = chunks
+        self._group = group  # the Zarr group, for what is not needed to read clips; None for videos
+        self.path = path
+        self.attributes = attributes
+        self.episode_starts = np.asarray(episode_starts, np.int64)
+        self.num_frames = int(chunks.shape[0])
+        self.channels = int(chunks.shape[3])
+        self.frame_size: tuple[int, int] = frame_size or (int(chunks.shape[1]), int(chunks.shape[2]))
+
+    def __repr__(self) -> str:
+        height, width = self.frame_size
+        episodes = len(self.episode_starts)
+        return f"FrameDataset({self.path!r}: {self.num_frames} frames of {height}x{width} in {episodes} episodes)"
+
+    def resized(self, frame_size: tuple[int, int]) -> FrameDataset:
+        """The same films fitted to (H, W) as they are read."""
+        return FrameDataset(
+            self._chunks,
+            self.episode_starts,
+            self.attributes,
+            self.path,
+            self._group,
+            (int(frame_size[0]), int(frame_size[1])),
+        )
+
+    @property
+    def episode_lengths(self) -> np.ndarray:
+        """Frames of each episode, int64 [E]."""
+        return np.diff(np.append(self.episode_starts, self.num_frames))
+
+    def clip_starts(self, length: int, stride: int = 1) -> np.ndarray:
+        """Every frame, int64 [...], from which `length` frames, `stride` apart, stay inside one episode."""
+        room = np.maximum(self.episode_lengths - ((length - 1) * stride), 0)
+        offsets = np.arange(room.sum()) - np.repeat(np.cumsum(room) - room, room)
+        return np.repeat(self.episode_starts, room) + offsets
+
+    def read_clips(self, starts: np.ndarray, length: int, stride: int = 1) -> np.ndarray:
+        """Clips uint8 [B, T, H, W, C] from `starts` [B]; each chunk they touch is decoded once.
+
+        DatasetError for a start outside the dataset or a clip that would cross into another episode.
+        """
+        starts = np.atleast_1d(np.asarray(starts, np.int64))
+        last = starts + (length - 1) * stride
+        episode = np.searchsorted(self.episode_starts, starts, side="right")
+        bad = (
+            (starts < 0)
+            | (last >= self.num_frames)
+            | (episode != np.searchsorted(self.episode_starts, last, side="right"))
+        )
+        if bad.any():
+            at = int(starts[bad][0])
+            raise DatasetError(
+                f"{self.path}: a clip of {length} frames, stride {stride}, from frame {at} leaves its "
+                f"episode or the {self.num_frames} frames; take starts from clip_starts({length}, {stride})"
+            )
+        index = (starts[:, None] + np.arange(length) * stride).ravel()
+        frames = np.empty((len(index), *self._chunks.shape[1:]), np.uint8)
+        chunk_of = index // self._chunks.chunk
+        for chunk in np.unique(chunk_of):
+            wanted = chunk_of == chunk
+            frames[wanted] = self._chunks.read(int(chunk))[index[wanted] - chunk * self._chunks.chunk]
+        frames = fit_frames(frames, self.frame_size)
+        return frames.reshape(len(starts), length, *frames.shape[1:])
+
+    @property
+    def num_chunks(self) -> int:
+        """Pieces that frames are stored in."""
+        return -(-self.num_frames // self._chunks.chunk)
+
+    def read_chunk(self, index: int) -> np.ndarray:
+        """One piece of the frames in their stored size, uint8 [n, h, w, C]; DatasetError when it is damaged."""
+        first = index * self._chunks.chunk
+        return self._chunks.read(index)[: self.num_frames - first]
+
+    def env_actions(self) -> np.ndarray:
+        """The true env action taken after each frame, uint8 [F], for evaluation only: no training stage calls this.
+
+        The only place where they are read. DatasetError for films without them.
+        """
+        return self._rows("env_actions", self.num_frames, "frames").astype(np.uint8)
+
+    def level_seeds(self) -> np.ndarray:
+        """The level that each episode plays, int64 [E]. DatasetError for films without levels."""
+        return self._rows("level_seeds", len(self.episode_starts), "episodes").astype(np.int64)
+
+    def _rows(self, name: str, wanted: int, of: str) -> np.ndarray:
+        if self._group is None or name not in self._group:
+            raise DatasetError(f"{self.path}: films without {name}; collect films of a game to have them")
+        rows = self._group[name]
+        if rows.shape != (wanted,):
+            raise DatasetError(
+                f"{self.path}: found {name} {rows.shape}, wanted one for each of {wanted} {of}; {RECOLLECT}"
+            )
+        return np.asarray(rows[:])
+
+
+def open_dataset(path: str | os.PathLike[str], frame_size: tuple[int, int] | None = None) -> FrameDataset:
+    """Open a Zarr folder or URL (``s3://``, ``https://`` ... through fsspec), a video, or a folder of videos.
+
+    `frame_size` (H, W) fits frames by centre crop and area resize; by default films keep their stored size and
+    videos become 64x64. DatasetError for anything missing, foreign, damaged or not yet complete.
+    """
+    name = os.fspath(path)
+    local = Path(name.removeprefix("file://")) if "://" not in name or name.startswith("file://") else None
+    if local is None:
+        dataset = _open_zarr(name, None)
+    elif not local.exists():
+        raise DatasetError(f"{local}: found nothing there, wanted a .zarr folder, a video or a folder of videos")
+    elif local.is_dir() and any((local / f).exists() for f in (".zgroup", ".zattrs", ".zarray", "zarr.json")):
+        dataset = _open_zarr(str(local), local)
+    else:
+        from .video import read_videos
+
+        frames, starts, attributes = read_videos(local, frame_size or (64, 64))
+        return FrameDataset(MemoryChunks(frames), starts, attributes, str(local))
+    return dataset.resized(frame_size) if frame_size else dataset
+
+
+def _open_zarr(name: str, local: Path | None) -> FrameDataset:
+    import zarr
+
+    try:
+        group: Any = zarr.open_group(name, mode="r")
+        attributes = dict(group.attrs)
+        names = [name for name in ("frames", "episode_starts") if name in group]
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise DatasetError(
+            f"{name}: cannot be opened as a Zarr group ({error}); check the path, and for a URL that "
+            "fsspec and its driver for this kind of storage are installed"
+        ) from error
+    if len(names) < 2:
+        raise DatasetError(
+            f"{name}: found arrays {names}, wanted frames and episode_starts; this Zarr group was not "
+            "written by genie-lite, or is damaged"
+        )
+    if attributes.get("format") == FORMAT and not attributes.get("complete"):
+        raise DatasetError(
+            f"{name}: collection stopped after {attributes.get('frames_written', 0)} frames; run the "
+            "same collection again and it goes on from there"
+        )
+    chunks: Chunks = ZarrChunks(group["frames"])
+    if local is not None and (local / "frames" / ".zarray").exists() and attributes.get("format") == FORMAT:
+        fast = LocalChunks(local, "frames")
+        files = sum(
+            1 for entry in os.scandir(fast.folder) if entry.name[0].isdigit() and not entry.name.endswith(".part")
+        )
+        if files < fast.num_chunks:
+            raise DatasetError(f"{name}: found {files} chunk files of frames, wanted {fast.num_chunks}; {RECOLLECT}")
+        chunks = fast
+    shape = tuple(chunks.shape)
+    if len(shape) != 4 or chunks.dtype != np.uint8:
+        raise DatasetError(f"{name}: found frames {chunks.dtype} {shape}, wanted uint8 [F, H, W, C]")
+    starts = np.asarray(group["episode_starts"][:])
+    problem = starts_problem(starts, shape[0])
+    if problem:
+        raise DatasetError(f"{name}: {problem}; {RECOLLECT}")
+    return FrameDataset(chunks, starts, attributes, name, group)
+
+
+def starts_problem(starts: np.ndarray, num_frames: int) -> str | None:
+    """What is wrong with `episode_starts`, if anything."""
+    if starts.ndim != 1 or starts.dtype.kind not in "iu":
+        return f"found episode_starts {starts.dtype} {starts.shape}, wanted whole numbers [E]"
+    if num_frames == 0 or len(starts) == 0:
+        return f"found {num_frames} frames in {len(starts)} episodes, wanted at least one"
+    if starts[0] != 0 or (np.diff(starts) <= 0).any():
+        return "episode_starts do not begin at 0 and rise"
+    if starts[-1] >= num_frames:
+        return (
+            f"episode_starts reach frame {starts[-1]}, but there are only {num_frames} frames: the dataset is truncated"
+        )
+    return None

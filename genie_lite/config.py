@@ -1,0 +1,378 @@
+"""Every setting of genie-lite, as frozen dataclasses; a preset is one YAML file of differences from them.
+
+Shapes everywhere in the package use one legend::
+
+    B clips · T frames · H W pixels · C channels · N tokens per frame · D width · K codes · A latent actions
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used: the message names its key, the value found, and what would be right."""
+
+
+# ------------------------------------------------------------------------------------------------ the data
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which CoinRun films are collected (appendix F.1 of the paper; defaults are the course's plain CoinRun)."""
+
+    distribution_mode: Literal["easy", "hard"] = "easy"
+    backgrounds: bool = False  # painted backgrounds behind the level
+    restrict_themes: bool = True  # one look for ground and player
+    policy: Literal["sticky", "uniform"] = "sticky"  # sticky: keep the last env action with `sticky_probability`
+    sticky_probability: float = 0.5
+    right_bias: float = 0.3  # extra probability of a rightward env action, so that films travel through levels
+    action_repeat: int = 4  # game steps one env action is held; one frame is stored per env action
+    num_envs: int = 16
+    frames_per_level: int = 0  # 0: levels change at every episode; n: n frames are taken from each level in turn
+    train_levels: tuple[int, int] = (0, 10_000)  # first level seed, number of levels
+    test_levels: tuple[int, int] = (1_000_000, 1_000)
+    train_frames: int = 100_000
+    test_frames: int = 10_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.action_repeat >= 1, "action_repeat", self.action_repeat, "1 or more game steps")
+        _require(self.num_envs >= 1, "num_envs", self.num_envs, "1 or more environments")
+        for name in ("train_levels", "test_levels"):
+            first, count = getattr(self, name)
+            _require(first >= 0 and count >= 1, name, [first, count], "[first level >= 0, number of levels >= 1]; "
+                     "procgen reads 0 levels as *all* levels, which would mix training and test")
+        a, n = self.train_levels
+        b, m = self.test_levels
+        _require(a + n <= b or b + m <= a, "test_levels", [b, m], f"levels disjoint from train_levels {[a, n]}")
+        for name in ("sticky_probability", "right_bias"):
+            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "a probability in [0, 1]")
+
+
+# ---------------------------------------------------------------------------------------------- the models
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """An ST-transformer (section 2, figure 4)."""
+
+    num_layers: int = 4
+    d_model: int = 256
+    num_heads: int = 4
+    qk_size: int | None = None  # width of a query and of a key, per head; None: d_model / num_heads
+    v_size: int | None = None  # width of a value, per head; None: d_model / num_heads
+    ffn_ratio: float = 2.0  # feed-forward hidden units as a multiple of d_model
+
+    def __post_init__(self) -> None:
+        for name in ("num_layers", "d_model", "num_heads"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        if self.qk_size is None or self.v_size is None:
+            _require(self.d_model % self.num_heads == 0, "num_heads", self.num_heads,
+                     f"a divisor of d_model ({self.d_model}), or both qk_size and v_size given")
+        _require(self.head_width % 2 == 0, "qk_size", self.head_width, "an even number (rotary time turns pairs)")
+
+    @property
+    def head_width(self) -> int:
+        """Columns of one head's queries and keys."""
+        return self.qk_size or self.d_model // self.num_heads
+
+    @property
+    def value_width(self) -> int:
+        """Columns of one head's values."""
+        return self.v_size or self.d_model // self.num_heads
+
+
+@dataclass(frozen=True)
+class CodebookConfig:
+    """A vector quantizer's codebook (van den Oord et al., 2017; sizes in tables 5, 7, 15, 16)."""
+
+    num_codes: int = 1024
+    latent_dim: int = 32
+    normalize: bool = True  # compare directions only: latents and codes lie on the unit sphere
+    update: Literal["ema", "gradient"] = "ema"  # how codes follow their latents
+    decay: float = 0.99  # of the moving averages, when update is ema
+    commitment: float = 0.25  # weight of the loss that holds latents near their code
+    restart_after: int = 0  # steps a code may lie idle before it restarts on a random latent; 0: never
+
+    def __post_init__(self) -> None:
+        _require(self.num_codes >= 1, "num_codes", self.num_codes, "1 or more codes")
+        _require(self.latent_dim >= 1, "latent_dim", self.latent_dim, "1 or more")
+        _require(0 <= self.decay < 1, "decay", self.decay, "a number in [0, 1)")
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """The video tokenizer (figure 6; table 15 for CoinRun)."""
+
+    patch_size: int = 4
+    encoder: TransformerConfig = field(default_factory=TransformerConfig)
+    decoder: TransformerConfig = field(default_factory=TransformerConfig)
+    codebook: CodebookConfig = field(default_factory=CodebookConfig)
+
+
+@dataclass(frozen=True)
+class LatentActionConfig:
+    """The latent action model (figure 5; table 16 for CoinRun). The named options are departures from the paper."""
+
+    patch_size: int = 16
+    encoder: TransformerConfig = field(default_factory=TransformerConfig)
+    decoder: TransformerConfig = field(default_factory=TransformerConfig)
+    codebook: CodebookConfig = field(default_factory=lambda: CodebookConfig(num_codes=6, restart_after=30))
+    difference_input: bool = True  # encoder also sees x_t - x_(t-1) as extra channels (paper: no)
+    residual_output: bool = True  # decoder predicts a change to the last frame (paper: no, a sigmoid image)
+
+
+@dataclass(frozen=True)
+class DynamicsConfig:
+    """The dynamics model (figure 7; table 17 for CoinRun)."""
+
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    mask_rate: tuple[float, float] = (0.5, 1.0)  # masking rate, drawn uniformly for each clip
+    corruption: float = 0.0  # share of visible input tokens replaced by random ones in training (paper: 0)
+
+    def __post_init__(self) -> None:
+        low, high = self.mask_rate
+        _require(0 <= low <= high <= 1, "mask_rate", [low, high], "[low, high] with 0 <= low <= high <= 1")
+        _require(0 <= self.corruption < 1, "corruption", self.corruption, "a share in [0, 1)")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The three models together, and the frames they share."""
+
+    frame_size: tuple[int, int] = (64, 64)  # H, W
+    channels: int = 3
+    context_frames: int = 16  # length of the sliding temporal window
+    pad_frames: bool = False  # pad frames at the right and bottom where patches do not tile them
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    latent_action: LatentActionConfig = field(default_factory=LatentActionConfig)
+    dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
+
+    def __post_init__(self) -> None:
+        _require(self.context_frames >= 2, "context_frames", self.context_frames, "2 or more frames")
+        for part in ("tokenizer", "latent_action"):
+            patch = getattr(self, part).patch_size
+            _require(patch >= 1, f"{part}.patch_size", patch, "1 or more pixels")
+            tiles = all(side % patch == 0 for side in self.frame_size)
+            _require(tiles or self.pad_frames, f"{part}.patch_size", patch,
+                     f"a size that tiles frames of {list(self.frame_size)}, or pad_frames: true")
+
+    def grid(self, patch_size: int) -> tuple[int, int]:
+        """Rows and columns of patches that cover a frame; a frame is padded where patches do not tile it."""
+        height, width = self.frame_size
+        return -(-height // patch_size), -(-width // patch_size)
+
+    @property
+    def tokens_per_frame(self) -> int:
+        rows, columns = self.grid(self.tokenizer.patch_size)
+        return rows * columns
+
+
+# -------------------------------------------------------------------------------------------- the training
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One training stage (tables 8 and 9 give the paper's optimiser)."""
+
+    steps: int = 1_000
+    time_budget_minutes: float | None = None  # the schedule also ends when this much time is spent; None: no limit
+    clips: int = 16  # clips per step
+    frames: int = 16  # frames per clip
+    frame_stride: int = 1  # stored frames from one frame of a clip to the next
+    optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices of the blocks, adamw for the rest
+    muon_lr: float = 0.02
+    max_lr: float = 3e-4
+    min_lr: float = 3e-5
+    beta1: float = 0.9
+    beta2: float = 0.9
+    weight_decay: float = 1e-4
+    warmup_steps: int = 50
+    grad_clip: float = 1.0  # norm that gradients are clipped to; 0: never
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the machine has it natively
+    compile: bool = False
+    seed: int = 0
+    log_every: int = 10
+    sample_every: int = 100  # steps from one sample picture to the next; 0: none
+    checkpoint_every_minutes: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "clips", "frame_stride", "log_every"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.frames >= 2, "frames", self.frames, "2 or more frames per clip")
+        budget = self.time_budget_minutes
+        _require(budget is None or budget > 0, "time_budget_minutes", budget, "more than 0 minutes, or null")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The paper's two phases, `tokenizer` then `genie` (latent action model and dynamics model together).
+
+    The course splits the second in its two halves, which the stop-gradient between them allows.
+    """
+
+    tokenizer: StageConfig = field(default_factory=StageConfig)
+    genie: StageConfig = field(default_factory=StageConfig)
+    latent_action: StageConfig = field(default_factory=StageConfig)
+    dynamics: StageConfig = field(default_factory=StageConfig)
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a frame is decoded by MaskGIT (section 3, table 17)."""
+
+    maskgit_steps: int = 25
+    temperature: float = 1.0
+    schedule: Literal["cosine", "linear"] = "cosine"
+    ordering: Literal["random", "confidence"] = "random"
+
+    def __post_init__(self) -> None:
+        _require(self.maskgit_steps >= 1, "maskgit_steps", self.maskgit_steps, "1 or more steps")
+        _require(self.temperature >= 0, "temperature", self.temperature, "0 (greedy) or more")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that makes a world: the preset's name, data, models, training, sampling."""
+
+    name: str = "default"
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+
+# --------------------------------------------------------------------------------------------- reading it
+
+
+def presets() -> list[str]:
+    """Names of the presets that ship, e.g. ``['gpu', 'laptop', ..., 'scaling/41m', ..., 'tiny']``."""
+    return sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
+
+
+def load_config(preset: str | Path, overrides: dict[str, Any] | None = None) -> Config:
+    """Read a preset by name, or a YAML file by path.
+
+    `overrides` maps dotted keys to values, ``{"training.tokenizer.steps": 20}``, and wins over the file.
+    Raises ConfigError for an unknown preset or key, a wrong type, or settings that exclude each other.
+    """
+    path = Path(preset) if str(preset).endswith((".yaml", ".yml")) else CONFIGS / f"{preset}.yaml"
+    if not path.is_file():
+        names = presets()
+        close = difflib.get_close_matches(str(preset), names, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(f"preset {str(preset)!r}: not found; {hint}presets are {', '.join(names)}, "
+                          "or give the path of a .yaml file")
+    try:
+        tree = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML ({error}); fix the file or load another preset") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: found {type(tree).__name__}, wanted a mapping of settings")
+    tree.setdefault("name", path.stem if path.parent != CONFIGS / "scaling" else f"scaling/{path.stem}")
+    for key, value in (overrides or {}).items():
+        _assign(tree, key, value)
+    return config_from_dict(tree)
+
+
+def config_from_dict(tree: dict[str, Any], kind: type = Config) -> Any:
+    """Build a settings dataclass from plain dictionaries; ConfigError names whatever is wrong."""
+    return _build(kind, tree, "")
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """The inverse of `config_from_dict`: plain dictionaries, lists, numbers and strings, fit for JSON."""
+    plain = dataclasses.asdict(config)
+    return typing.cast("dict[str, Any]", _listed(plain))
+
+
+def _require(condition: bool, key: str, found: Any, wanted: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key}: found {found!r}, wanted {wanted}")
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{key}: {parent!r} holds a value, not further settings")
+    tree[last] = value
+
+
+def _build(kind: type, tree: Any, at: str) -> Any:
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{at or 'config'}: found {tree!r}, wanted a mapping of settings")
+    hints = typing.get_type_hints(kind)
+    for key in tree:
+        if key not in hints:
+            close = difflib.get_close_matches(str(key), hints, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise ConfigError(f"{_join(at, key)}: unknown key; {hint}keys here are {', '.join(hints)}")
+    values = {key: _convert(hints[key], value, _join(at, key)) for key, value in tree.items()}
+    # A nested group starts from its parent's defaults, which may differ from the group's own.
+    for spec in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(hints[spec.name]) and spec.name in tree:
+            assert spec.default_factory is not dataclasses.MISSING
+            merged = _merge(dataclasses.asdict(spec.default_factory()), tree[spec.name])
+            values[spec.name] = _build(typing.cast(type, hints[spec.name]), _listed(merged), _join(at, spec.name))
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{at}.{error}" if at else str(error)) from None
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _join(at: str, key: Any) -> str:
+    return f"{at}.{key}" if at else str(key)
+
+
+def _convert(hint: Any, value: Any, at: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, at)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, at)
+    if origin is Literal:
+        _require(value in arguments, at, value, "one of " + ", ".join(map(repr, arguments)))
+        return value
+    if origin is tuple:
+        fits = isinstance(value, (list, tuple)) and len(value) == len(arguments)
+        _require(fits, at, value, f"a list of {len(arguments)} values")
+        return tuple(_convert(a, item, f"{at}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True)))
+    if hint is float and isinstance(value, str):
+        try:  # YAML reads 3e-4 as a string
+            return float(value)
+        except ValueError:
+            pass
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    fits = isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+    _require(fits, at, value, {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text"))
+    return value

@@ -1,0 +1,152 @@
+"""The dynamics model (section 2.1, figure 7): a MaskGIT transformer that predicts the next frame's tokens."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genie_lite.config import ModelConfig, SamplingConfig
+from genie_lite.models.build import position_embedding, st_transformer
+from genie_lite.nn import TemporalCache
+
+
+class DynamicsOutput(NamedTuple):
+    logits: Tensor  # [B, T, N, K]
+    masked: Tensor  # bool [B, T, N], True where the input token was hidden
+    loss: Tensor  # cross-entropy over hidden tokens, in nats
+
+
+class DynamicsModel(nn.Module):
+    """Given tokens [B, T, N] with some hidden and the latent actions between frames, says what the hidden ones are.
+
+    An action is an additive embedding on the frame it leads to, and is given as its code's vector,
+    [B, T-1, latent_dim]; no gradient returns to the latent action model.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        settings = config.dynamics
+        self.mask_rate, self.corruption = settings.mask_rate, settings.corruption
+        self.num_tokens, d_model = config.tokenizer.codebook.num_codes, settings.transformer.d_model
+        self.mask_token = self.num_tokens  # one more embedding than there are tokens
+        self.token_embedding = nn.Embedding(self.num_tokens + 1, d_model)
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        self.positions = position_embedding(config.tokens_per_frame, d_model)
+        self.action_embedding = nn.Linear(config.latent_action.codebook.latent_dim, d_model)
+        self.transformer = st_transformer(settings.transformer, config.context_frames)
+        self.to_logits = nn.Linear(d_model, self.num_tokens)
+        nn.init.zeros_(self.to_logits.weight)  # start undecided: cross-entropy log K
+
+    def forward(self, tokens: Tensor, action_vectors: Tensor, generator: torch.Generator | None = None) -> DynamicsOutput:
+        """Hide tokens at random and predict them: one training step's loss.
+
+        The masking rate is drawn for every clip from U(`mask_rate`); the first frame is never hidden (section 2.1).
+        """
+        masked = self.draw_mask(tokens, generator)
+        visible = self._corrupt(tokens, generator).masked_fill(masked, self.mask_token)
+        # To hidden places only: the cross-entropy needs no logits elsewhere, and logits are the widest layer.
+        hidden = self._features(visible, action_vectors)[masked]
+        logits = self.to_logits(hidden)
+        return DynamicsOutput(logits, masked, F.cross_entropy(logits.float(), tokens[masked]))
+
+    def logits(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
+        """Scores [B, T, N, K] of every token; hidden input tokens are `mask_token`.
+
+        action_vectors are [B, T-1, latent_dim]. With a cache, tokens are the newest frame's [B, 1, N] and the
+        action is the one that leads to it, [B, 1, latent_dim], or [B, 0, latent_dim] for the very first frame.
+        """
+        return self.to_logits(self._features(tokens, action_vectors, cache))
+
+    def remember(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache) -> None:
+        """Write the newest frame's complete tokens [B, 1, N] into the cache, as later frames will attend to them."""
+        self._features(tokens, action_vectors, cache)
+
+    def draw_mask(self, tokens: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Which of tokens [B, T, N] to hide: bool [B, T, N]."""
+        low, high = self.mask_rate
+        rate = low + (high - low) * torch.rand(len(tokens), 1, 1, device=tokens.device, generator=generator)
+        masked = torch.rand(tokens.shape, device=tokens.device, generator=generator) < rate
+        masked[:, 0] = False
+        return masked
+
+    @torch.no_grad()
+    def sample(
+        self,
+        action_vectors: Tensor,
+        cache: TemporalCache,
+        sampling: SamplingConfig,
+        generator: torch.Generator | None = None,
+    ) -> list[Tensor]:
+        """Decode the newest frame by MaskGIT: the tokens [B, N] after each step, the last one complete.
+
+        action_vectors [B, 1, latent_dim] lead to that frame; `cache` holds the frames before it. Every step samples
+        all hidden tokens, keeps some and hides the rest again, fewer each time (Chang et al., 2022; section 3).
+        """
+        batch, count = len(action_vectors), self.positions.shape[0]
+        tokens = torch.full((batch, count), self.mask_token, device=action_vectors.device)
+        places = torch.rand(batch, count, device=tokens.device, generator=generator)  # a random order of unmasking
+        history = []
+        for step in range(sampling.maskgit_steps):
+            logits = self.logits(tokens[:, None], action_vectors, cache)[:, 0].float()
+            drawn, confidence = draw_tokens(logits, sampling.temperature, generator)
+            hidden = tokens == self.mask_token
+            order = places
+            if sampling.ordering == "confidence":  # with noise that fades, or it would copy the last frame
+                noise = torch.rand(batch, count, device=tokens.device, generator=generator).clamp_min(1e-9)
+                fade = 1 - (step + 1) / sampling.maskgit_steps
+                order = confidence.clamp_min(1e-9).log() - fade * (-noise.log()).clamp_min(1e-9).log()
+            order = order.masked_fill(~hidden, float("inf"))  # what is decided stays
+            remaining = hidden_after(step + 1, sampling.maskgit_steps, count, sampling.schedule)
+            tokens = torch.where(hidden, drawn, tokens)
+            if remaining:
+                again = order.argsort(dim=-1)[:, :remaining]
+                tokens = tokens.scatter(1, again, self.mask_token)
+            history.append(tokens)
+            if not remaining:
+                break
+        return history
+
+    def _features(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
+        embedded = self.token_embedding(tokens) + self.positions
+        actions = self.action_embedding(action_vectors.detach())
+        missing = tokens.shape[1] - actions.shape[1]  # no action leads to the first frame
+        actions = F.pad(actions, (0, 0, missing, 0))[:, :, None]
+        if torch.is_autocast_enabled(embedded.device.type):
+            embedded = embedded.to(torch.get_autocast_dtype(embedded.device.type))
+        return self.transformer(embedded + actions.to(embedded.dtype), cache)
+
+    def _corrupt(self, tokens: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Replace a share of tokens by random ones, so that the model learns to doubt its own earlier frames."""
+        if not self.corruption:
+            return tokens
+        draw = torch.rand(tokens.shape, device=tokens.device, generator=generator)
+        wrong = torch.randint(self.num_tokens, tokens.shape, device=tokens.device, generator=generator)
+        return torch.where(draw < self.corruption, wrong, tokens)
+
+
+def draw_tokens(
+    logits: Tensor, temperature: float, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Sample a token for every place from logits [..., K]: tokens [...] and the probability of each, [...].
+
+    temperature 0 takes the most likely one.
+    """
+    if temperature == 0:
+        confidence, tokens = logits.softmax(dim=-1).max(dim=-1)
+        return tokens, confidence
+    probabilities = (logits / temperature).softmax(dim=-1)
+    cumulative = probabilities.cumsum(dim=-1)
+    points = torch.rand(logits.shape[:-1], device=logits.device, generator=generator)[..., None]
+    tokens = torch.searchsorted(cumulative, points * cumulative[..., -1:]).clamp_max(logits.shape[-1] - 1)
+    return tokens[..., 0], probabilities.gather(-1, tokens)[..., 0]
+
+
+def hidden_after(step: int, steps: int, count: int, schedule: str) -> int:
+    """How many of `count` tokens are still hidden after `step` of `steps`: none after the last one."""
+    progress = step / steps
+    left = math.cos(math.pi / 2 * progress) if schedule == "cosine" else 1 - progress
+    return 0 if step >= steps else min(math.floor(left * count), count - 1)

@@ -1,0 +1,69 @@
+"""The video tokenizer (section 2.1, figure 6): a VQ-VAE whose encoder and decoder are ST-transformers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genie_lite.config import ModelConfig
+from genie_lite.models.build import codebook, position_embedding, st_transformer
+from genie_lite.nn import Patches, TemporalCache
+
+
+class TokenizerOutput(NamedTuple):
+    reconstruction: Tensor  # frames [B, T, H, W, C], float, about [0, 1]
+    tokens: Tensor  # int64 [B, T, N]
+    loss: Tensor  # what training minimises
+    reconstruction_loss: Tensor  # mean squared error over pixels, its part that PSNR is made of
+
+
+class VideoTokenizer(nn.Module):
+    """Frames [B, T, H, W, C] in [0, 1] to tokens [B, T, N] in [0, K), and back.
+
+    Both directions are causal: the tokens of frame t know frames up to t, and decode with tokens up to t.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        settings, window = config.tokenizer, config.context_frames
+        self.patches = Patches(config.frame_size, settings.patch_size)
+        pixels = settings.patch_size**2 * config.channels
+        encoder, decoder, latent_dim = settings.encoder, settings.decoder, settings.codebook.latent_dim
+
+        self.patch_embedding = nn.Linear(pixels, encoder.d_model)
+        self.encoder_positions = position_embedding(self.patches.count, encoder.d_model)
+        self.encoder = st_transformer(encoder, window)
+        self.to_latent = nn.Linear(encoder.d_model, latent_dim)
+        self.quantizer = codebook(settings.codebook)
+        self.from_latent = nn.Linear(latent_dim, decoder.d_model)
+        self.decoder_positions = position_embedding(self.patches.count, decoder.d_model)
+        self.decoder = st_transformer(decoder, window)
+        self.to_patch = nn.Linear(decoder.d_model, pixels)
+
+    def forward(self, frames: Tensor) -> TokenizerOutput:
+        quantized = self.quantizer(self.latents(frames))
+        reconstruction = self._decode(quantized.vectors)
+        error = F.mse_loss(reconstruction.float(), frames)
+        # Pixels leave little error to learn from; at 1 the quantizer's own loss would drown it.
+        return TokenizerOutput(reconstruction, quantized.codes, error + 0.1 * quantized.loss, error)
+
+    def latents(self, frames: Tensor) -> Tensor:
+        """What the quantizer sees: [B, T, N, latent_dim]."""
+        embedded = self.patch_embedding(self.patches.cut(frames))
+        return self.to_latent(self.encoder(embedded + self.encoder_positions.to(embedded.dtype)))
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Tokens int64 [B, T, N] of frames [B, T, H, W, C]."""
+        return self.quantizer.nearest(self.latents(frames))
+
+    def decode(self, tokens: Tensor, cache: TemporalCache | None = None) -> Tensor:
+        """Frames [B, T, H, W, C] in [0, 1] of tokens [B, T, N]; with a cache, of the newest frame's tokens alone."""
+        return self._decode(self.quantizer.lookup(tokens), cache).float().clamp(0, 1)
+
+    def _decode(self, vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
+        embedded = self.from_latent(vectors)
+        decoded = self.decoder(embedded + self.decoder_positions.to(embedded.dtype), cache)
+        return self.patches.join(torch.sigmoid(self.to_patch(decoded)))

@@ -1,0 +1,20 @@
+"""Tensors in, tensors out: attention, the ST-transformer, vector quantization, patches."""
+
+from genie_lite.nn.attention import Attention, TemporalCache, rotate
+from genie_lite.nn.patches import Patches
+from genie_lite.nn.precision import autocast, native_bfloat16
+from genie_lite.nn.quantize import Quantized, VectorQuantizer
+from genie_lite.nn.st_transformer import STBlock, STTransformer
+
+__all__ = [
+    "Attention",
+    "Patches",
+    "Quantized",
+    "STBlock",
+    "STTransformer",
+    "TemporalCache",
+    "VectorQuantizer",
+    "autocast",
+    "native_bfloat16",
+    "rotate",
+]

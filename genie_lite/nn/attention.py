@@ -1,0 +1,134 @@
+"""Attention within a frame and along time, and the cache that makes a played frame cheap.
+
+Time is encoded relatively: queries and keys are turned by an angle that grows with the frame's index (rotary
+embedding, Su et al., 2021), so a score depends on how far apart two frames are, never on where they stand. That
+is why keys and values of past frames stay valid when the window slides, and why a cache can keep them.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with QK-norm along one axis of x [B, T, N, D].
+
+    axis "space": the N tokens of a frame attend to each other. axis "time": the token at each place attends to
+    itself and to the same place in up to `window` - 1 frames before, with time encoded by rotation. qk_size and
+    v_size are the widths of one head's queries and keys, and of its values.
+    """
+
+    def __init__(
+        self, d_model: int, num_heads: int, qk_size: int, v_size: int, axis: Literal["space", "time"], window: int = 16
+    ) -> None:
+        super().__init__()
+        self.num_heads, self.axis, self.window = num_heads, axis, window
+        self.widths = (2 * num_heads * qk_size, num_heads * v_size)
+        self.qkv = nn.Linear(d_model, sum(self.widths), bias=False)
+        self.out = nn.Linear(num_heads * v_size, d_model, bias=False)
+
+    def forward(self, x: Tensor, cache: TemporalCache | None = None) -> Tensor:
+        batch, length, count = x.shape[:3]
+        qk, v = self.qkv(x).split(self.widths, dim=-1)
+        qk = rearrange(qk, "b t n (s h d) -> b t n s h d", s=2, h=self.num_heads)
+        qk = F.layer_norm(qk, qk.shape[-1:])  # QK-norm: scores stay bounded (section 3)
+        v = rearrange(v, "b t n (h d) -> b t n h d", h=self.num_heads)
+        if self.axis == "space":
+            q, k = rearrange(qk, "b t n s h d -> s (b t h) n d")
+            y = attend(q, k, rearrange(v, "b t n h d -> (b t h) n d"))
+            return self.out(rearrange(y, "(b t h) n d -> b t n (h d)", b=batch, t=length))
+        q, k = rearrange(rotate(qk, start=cache.position if cache else 0), "b t n s h d -> s (b n h) t d")
+        v = rearrange(v, "b t n h d -> (b n h) t d")
+        if cache:
+            k, v = cache.write(self, k, v)  # the ring holds nothing but the window of the newest frame
+        y = attend(q, k, v, None if cache else _sliding_mask(length, self.window, x.device))
+        return self.out(rearrange(y, "(b n h) t d -> b t n (h d)", b=batch, n=count))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """softmax(q k' / sqrt(d)) v for q [..., Lq, d], k [..., Lk, d], v [..., Lk, e]; mask is True where attending is barred.
+
+    On a CPU short sequences run several times faster as two matrix products than through PyTorch's fused
+    attention, whose backward pass is slow there; elsewhere the fused kernel is the faster (docs/experiments.md).
+    """
+    if q.device.type != "cpu" or (k.shape[-2] > 128 and q.dtype == torch.float32):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else ~mask)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(mask, float("-inf"))
+    return scores.softmax(dim=-1) @ v
+
+
+def rotate(x: Tensor, start: int = 0) -> Tensor:
+    """Turn pairs of columns of x [B, T, ..., d] by angles proportional to the frame's index, start .. start + T - 1.
+
+    The product of a rotated query and a rotated key depends on how many frames lie between them alone.
+    """
+    cos, sin = _turns(x.shape[-1] // 2, start, x.shape[1], x.device, x.dtype)
+    shape = (x.shape[1], *[1] * (x.ndim - 3), x.shape[-1])
+    return torch.addcmul(x * cos.view(shape), x.roll(x.shape[-1] // 2, dims=-1), sin.view(shape))
+
+
+@functools.lru_cache(maxsize=64)
+def _turns(half: int, start: int, length: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and signed sines [T, 2 · half]; angles in float64, so they are exact after any number of frames."""
+    with torch.inference_mode(False):
+        rates = 10_000.0 ** -(torch.arange(half, dtype=torch.float64) / half)
+        angles = torch.arange(start, start + length, dtype=torch.float64)[:, None] * rates
+        cos, sin = angles.cos(), angles.sin()
+        turns = torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
+        return turns[0].to(device, dtype), turns[1].to(device, dtype)
+
+
+class TemporalCache:
+    """Rotated keys and values of the last `window` frames, one ring of slots for each temporal attention.
+
+    A pass over the newest frame writes its slot and attends over the filled ones. The slot may be written again
+    (every MaskGIT step does); `advance` makes the frame part of the past. Memory does not grow with frames played.
+    """
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.position = 0  # index of the newest frame, counted from the first of the prompt
+        self._rings: dict[Attention, tuple[Tensor, Tensor]] = {}
+
+    def write(self, layer: Attention, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Put the newest frame's k, v [..., 1, d] in the ring of `layer`; return all that frame may attend to."""
+        if k.shape[-2] != 1:
+            raise ValueError(f"cache: found {k.shape[-2]} new frames, wanted 1; feed frames one at a time")
+        if layer not in self._rings:
+            self._rings[layer] = tuple(x.new_zeros(*x.shape[:-2], self.window, x.shape[-1]) for x in (k, v))  # type: ignore[assignment]
+        keys, values = self._rings[layer]
+        slot, filled = self.position % self.window, min(self.position + 1, self.window)
+        keys[..., slot, :], values[..., slot, :] = k[..., 0, :], v[..., 0, :]
+        return keys[..., :filled, :], values[..., :filled, :]
+
+    def advance(self) -> None:
+        """Make the newest frame part of the past."""
+        self.position += 1
+
+    def snapshot(self) -> list[tuple[Tensor, Tensor]]:
+        """Copies of the slots that the next frame will overwrite: what `rewind` needs to undo one `advance`."""
+        slot = self.position % self.window
+        return [(keys[..., slot, :].clone(), values[..., slot, :].clone()) for keys, values in self._rings.values()]
+
+    def rewind(self, snapshot: list[tuple[Tensor, Tensor]]) -> None:
+        """Return to the state in which `snapshot` was taken, one frame ago."""
+        self.position -= 1
+        slot = self.position % self.window
+        for (keys, values), (k, v) in zip(self._rings.values(), snapshot, strict=True):
+            keys[..., slot, :], values[..., slot, :] = k, v
+
+
+@functools.lru_cache(maxsize=16)
+def _sliding_mask(length: int, window: int, device: torch.device) -> Tensor:
+    """[L, L], True where row i may not look: into the future, or further back than the window."""
+    with torch.inference_mode(False):
+        ones = torch.ones(length, length, dtype=torch.bool, device=device)
+        return ones.triu(1) | ones.tril(-window)

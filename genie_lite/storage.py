@@ -1,0 +1,111 @@
+"""Folders that are either whole or not there: checkpoints as `config.json` and safetensors, never pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used: the message names the file or tensor, what was found and what was wanted."""
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path | str) -> Iterator[Path]:
+    """Write a folder elsewhere, then put it in place by renaming: a kill or a full disk leaves the old one as it was.
+
+    Between the two renames the old folder stands at `<name>.previous`, where `recover` finds it.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    previous = folder.with_name(folder.name + ".previous")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        yield draft
+        for path in draft.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        recover(folder)
+        if folder.exists():
+            os.replace(folder, previous)
+        os.replace(draft, folder)
+        shutil.rmtree(previous, ignore_errors=True)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def recover(folder: Path | str) -> Path:
+    """Bring back a folder whose replacement was cut off between the two renames of `whole_folder`."""
+    folder = Path(folder)
+    previous = folder.with_name(folder.name + ".previous")
+    if previous.is_dir() and not folder.exists():
+        os.replace(previous, folder)
+    return folder
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` to a new file in one step."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    draft.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(draft, path)
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write tensors to a safetensors file."""
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a checkpoint's JSON file; CheckpointError when it is missing, cut short, or of another format version."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; a checkpoint is a folder with config.json and *.safetensors")
+    try:
+        content = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: not valid JSON ({error}); the checkpoint is damaged, use another") from error
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: found format_version {version!r}, wanted {FORMAT_VERSION}; "
+            "load it with the genie-lite release that wrote it, or train again"
+        )
+    return content
+
+
+def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
+    """Read a safetensors file; CheckpointError when it is missing or damaged."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; a checkpoint is a folder with config.json and *.safetensors")
+    try:
+        return load_file(path, device=str(device))
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); the file is damaged, use another") from error
+
+
+def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
+    """Copy tensors into a module; CheckpointError names every missing, surplus or differently shaped one."""
+    wanted = module.state_dict()
+    problems = [f"missing {name} {list(wanted[name].shape)}" for name in wanted.keys() - tensors.keys()]
+    problems += [f"surplus {name} {list(tensors[name].shape)}" for name in tensors.keys() - wanted.keys()]
+    problems += [
+        f"{name} has shape {list(tensors[name].shape)}, wanted {list(wanted[name].shape)}"
+        for name in wanted.keys() & tensors.keys()
+        if wanted[name].shape != tensors[name].shape
+    ]
+    if problems:
+        shown = "; ".join(sorted(problems)[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+        raise CheckpointError(f"{source}: does not fit the model of its config.json: {shown}")
+    module.load_state_dict(tensors)

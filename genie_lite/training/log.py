@@ -1,0 +1,96 @@
+"""What a run leaves to read: a CSV of losses, TensorBoard events if asked, a progress bar with the time to go."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from genie_lite.config import StageConfig
+
+
+class RunLog:
+    """Appends a row of numbers to `log.csv` every so often, and keeps a text progress bar.
+
+    Rows beyond `step` (written by a run that was killed after its last checkpoint) are dropped first.
+    """
+
+    def __init__(
+        self, folder: Path, title: str, stage: StageConfig, step: int, *, progress: bool, tensorboard: bool
+    ) -> None:
+        self.path = folder / "log.csv"
+        self.rows = [row for row in _read_rows(self.path) if row["step"] <= step]
+        self._columns = list(self.rows[0]) if self.rows else []
+        _write_rows(self.path, self.rows)
+        size = f"{stage.clips} clips of {stage.frames} frames"
+        self._bar = tqdm(
+            total=stage.steps, initial=step, desc=f"{title} ({size} a step)", unit="step", mininterval=2.0,
+            disable=not progress, file=sys.stderr, ncols=110, dynamic_ncols=False, ascii=" ▏▎▍▌▋▊▉█",
+        )  # fmt: skip
+        self._budget = stage.time_budget_minutes
+        self._events = _tensorboard(folder) if tensorboard else None
+
+    def tick(self, done: float, elapsed: float, step: int, metrics: dict[str, float] | None) -> None:
+        """One step is done; `done` of the run in [0, 1], after `elapsed` seconds. `metrics` is a row, if it is time for one."""
+        self._bar.update(step - self._bar.n)
+        if metrics is None:
+            return
+        minutes = elapsed / 60 * (1 / max(done, 1e-6) - 1)
+        shown = {key: f"{metrics[key]:.4g}" for key in metrics if key not in ("step", "minutes", "lr")}
+        self._bar.set_postfix({**shown, "to go": f"{minutes:.1f} min"}, refresh=False)
+        self.rows.append(metrics)
+        if not self._columns:
+            self._columns = list(metrics)
+            _write_rows(self.path, self.rows)
+        else:
+            with self.path.open("a", newline="") as file:
+                csv.DictWriter(file, self._columns).writerow(metrics)
+        if self._events is not None:
+            for key, value in metrics.items():
+                self._events.add_scalar(key, value, int(metrics["step"]))
+
+    def close(self) -> None:
+        self._bar.close()
+        if self._events is not None:
+            self._events.close()
+
+
+def read_log(run_dir: str | Path) -> dict[str, np.ndarray]:
+    """A run's log.csv as columns: {"step": [...], "minutes": [...], "loss": [...], ...}, each float64."""
+    rows = _read_rows(Path(run_dir) / "log.csv")
+    return {key: np.array([row[key] for row in rows]) for key in rows[0]} if rows else {}
+
+
+def _read_rows(path: Path) -> list[dict[str, float]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        # A row cut short by a kill lacks values, and is left out.
+        return [
+            {k: float(v) for k, v in row.items()} for row in csv.DictReader(file) if None not in row.values()
+        ]
+
+
+def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:
+    draft = path.with_name(f".{path.name}.part")
+    with draft.open("w", newline="") as file:
+        if rows:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    os.replace(draft, path)
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "tensorboard: not installed; `pip install genie-lite[tensorboard]`, or train without it (log.csv is always written)"
+        ) from error
+    return SummaryWriter(str(folder / "tensorboard"))

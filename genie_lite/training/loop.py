@@ -1,0 +1,104 @@
+"""The loop that every stage shares: batch, loss, backward, clip, step, report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genie_lite.config import StageConfig
+from genie_lite.data import ClipLoader, FrameDataset
+from genie_lite.nn import autocast
+from genie_lite.training.log import RunLog
+from genie_lite.training.optimizer import build_optimizers, set_progress
+from genie_lite.training.state import load_state, save_state
+
+logger = logging.getLogger(__name__)
+
+Losses = dict[str, Tensor]  # "loss" is minimised, the others are logged
+
+
+def fit(
+    model: nn.Module,
+    losses: Callable[[Tensor], Losses],
+    dataset: FrameDataset,
+    stage: StageConfig,
+    run_dir: Path,
+    *,
+    title: str,
+    on_sample: Callable[[int], None] | None = None,
+    progress: bool = True,
+    tensorboard: bool = False,
+) -> None:
+    """Train `model` on clips of `dataset` until `stage.steps` or the time budget is reached.
+
+    `losses` maps frames [B, T, H, W, C] in [0, 1] to {"loss": ..., other numbers to log}. A run that was stopped or
+    killed goes on from the newest state in `run_dir`/state, with the numbers it would have had. `on_sample(step)`
+    is called every `stage.sample_every` steps. Ctrl-C saves the state and passes on.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(stage.seed)
+    device = next(model.parameters()).device
+    optimizers = build_optimizers(model, stage)
+    step, before = load_state(run_dir / "state", model, optimizers, stage.seed)
+    if step:
+        logger.info("%s: resuming at step %d of %d", title, step, stage.steps)
+    log = RunLog(run_dir, title, stage, step, progress=progress, tensorboard=tensorboard)
+    loader = ClipLoader(dataset, stage.clips, stage.frames, stride=stage.frame_stride, seed=stage.seed)
+    loader.seek(step)
+    started = saved = time.monotonic()
+    elapsed, done = before, _progress(stage, step, before)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    model.train()
+    if step == 0 and on_sample and stage.sample_every:
+        on_sample(0)
+    try:
+        while done < 1:
+            frames = _to_device(next(loader), device)
+            lr = set_progress(optimizers, stage, step, done)
+            with autocast(device, stage.precision):
+                result = losses(frames)
+            result["loss"].backward()
+            norm = torch.nn.utils.clip_grad_norm_(parameters, stage.grad_clip or float("inf"))
+            for optimizer in optimizers.values():
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            step += 1
+            elapsed = before + time.monotonic() - started
+            done = _progress(stage, step, elapsed)
+            row = None
+            if step % stage.log_every == 0 or done >= 1:
+                numbers = {name: float(value) for name, value in result.items()}
+                row = {"step": step, "minutes": elapsed / 60, "lr": lr, "grad_norm": float(norm), **numbers}
+            log.tick(done, elapsed, step, row)
+            if on_sample and stage.sample_every and (step % stage.sample_every == 0 or done >= 1):
+                on_sample(step)
+            if done >= 1 or time.monotonic() - saved > 60 * stage.checkpoint_every_minutes:
+                save_state(run_dir / "state", model, optimizers, step, elapsed, stage.seed)
+                saved = time.monotonic()
+    except KeyboardInterrupt:
+        save_state(run_dir / "state", model, optimizers, step, elapsed, stage.seed)
+        logger.warning("%s: stopped at step %d; start it again with the same run folder to go on", title, step)
+        raise
+    finally:
+        loader.close()
+        log.close()
+    model.eval()
+
+
+def _progress(stage: StageConfig, step: int, elapsed: float) -> float:
+    """How much of a stage is done, by steps or by time, whichever is further."""
+    by_time = elapsed / (60 * stage.time_budget_minutes) if stage.time_budget_minutes else 0.0
+    return max(step / stage.steps, by_time)
+
+
+def _to_device(frames: np.ndarray, device: torch.device) -> Tensor:
+    clips = torch.from_numpy(frames)
+    if device.type == "cuda":
+        clips = clips.pin_memory()
+    return clips.to(device, non_blocking=True).float() / 255

@@ -1,0 +1,171 @@
+"""The stages (section 2.1): the tokenizer first; then the latent action model and the dynamics model together.
+
+No stage reads true game actions: each asks its dataset for frames and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from genie_lite.config import Config
+from genie_lite.data import FrameDataset
+from genie_lite.models import Genie, LatentActionModel
+from genie_lite.training.loop import Losses, fit
+
+logger = logging.getLogger(__name__)
+
+PARTS = ("latent_action", "dynamics")
+
+
+def train_tokenizer(
+    config: Config,
+    dataset: FrameDataset,
+    run_dir: str | Path,
+    *,
+    device: str | None = None,
+    progress: bool = True,
+    tensorboard: bool = False,
+) -> Genie:
+    """Train a video tokenizer on clips of `dataset`; a Genie whose other two models are still untrained.
+
+    `run_dir` receives checkpoint/ (the Genie), log.csv, samples/ (pictures: films above, reconstructions below) and
+    state/ (for resuming). Calling again with the same folder goes on where the run stopped.
+    """
+    run_dir, device = Path(run_dir), _device(device)
+    torch.manual_seed(config.training.tokenizer.seed)
+    genie = Genie(config).to(device)
+    tokenizer = genie.tokenizer
+
+    def losses(frames: Tensor) -> Losses:
+        output = tokenizer(frames)
+        psnr = -10 * output.reconstruction_loss.detach().log10()
+        return {"loss": output.loss, "psnr": psnr, "codes_in_use": _effective(tokenizer.quantizer.usage)}
+
+    def sample(frames: np.ndarray) -> np.ndarray:
+        return genie.decode(genie.encode(frames))
+
+    fit(
+        tokenizer, losses, dataset, config.training.tokenizer, run_dir, title="tokenizer",
+        on_sample=_sampler(dataset, run_dir, sample), progress=progress, tensorboard=tensorboard,
+    )  # fmt: skip
+    return _finish(genie, run_dir, trained=["tokenizer"])
+
+
+def train_genie(
+    config: Config,
+    dataset: FrameDataset,
+    run_dir: str | Path,
+    *,
+    tokenizer: Genie | str | Path,
+    parts: Sequence[str] = PARTS,
+    device: str | None = None,
+    progress: bool = True,
+    tensorboard: bool = False,
+) -> Genie:
+    """Train the latent action model and the dynamics model on top of a trained tokenizer; the whole Genie.
+
+    `tokenizer` is a Genie (or its checkpoint folder) that has one; its settings for what is not trained here win.
+    parts ("latent_action",) trains that model alone, ("dynamics",) the dynamics model with the latent actions of
+    the given Genie: no gradient flows between the two, so the paper's joint phase may be taken in halves.
+    """
+    if not parts or set(parts) - set(PARTS):
+        raise ValueError(f"parts: found {list(parts)}, wanted one or both of {list(PARTS)}")
+    run_dir, device = Path(run_dir), _device(device)
+    joint = len(set(parts)) == 2
+    stage = config.training.genie if joint else getattr(config.training, parts[0])
+    base = tokenizer if isinstance(tokenizer, Genie) else Genie.load(tokenizer)
+    torch.manual_seed(stage.seed)
+    genie = _with_fresh_parts(config, base, parts).to(device)
+    model = nn.ModuleDict({part: getattr(genie, part) for part in parts})
+
+    def losses(frames: Tensor) -> Losses:
+        result: Losses = {"loss": torch.zeros((), device=frames.device)}
+        if "latent_action" in parts:
+            result |= latent_action_losses(genie.latent_action, frames)
+        if "dynamics" in parts:
+            with torch.no_grad():
+                tokens = genie.tokenizer.eval().encode(frames)
+                codes = genie.latent_action.encode(frames)  # no gradient: dynamics learns from actions, not for them
+            vectors = genie.latent_action.quantizer.lookup(codes)
+            output = genie.dynamics(tokens, vectors)
+            result["loss"] = result["loss"] + output.loss
+            result["cross_entropy"] = output.loss.detach()
+        return result
+
+    def sample(frames: np.ndarray) -> np.ndarray:
+        if "dynamics" not in parts:
+            return np.concatenate([frames[:, :1], genie.predict_next(frames)], axis=1)
+        future = genie.generate(frames[:, :1], genie.infer_actions(frames), maskgit_steps=8)
+        return np.concatenate([frames[:, :1], future], axis=1)
+
+    fit(
+        model, losses, dataset, stage, run_dir, title=" + ".join(parts).replace("_", " "),
+        on_sample=_sampler(dataset, run_dir, sample), progress=progress, tensorboard=tensorboard,
+    )  # fmt: skip
+    return _finish(genie, run_dir, trained=[*base.card.get("trained", ["tokenizer"]), *parts])
+
+
+def latent_action_losses(model: LatentActionModel, frames: Tensor) -> Losses:
+    """One step's numbers: the loss; dB gained over copying the last frame; the effective number of actions in use."""
+    output = model(frames)
+    copying = (frames[:, 1:] - frames[:, :-1]).square().mean()
+    gain = 10 * (copying / output.prediction_loss.detach()).log10()
+    return {"loss": output.loss, "gain_db": gain, "actions_in_use": _effective(model.quantizer.usage)}
+
+
+def _effective(usage: Tensor) -> Tensor:
+    share = usage / usage.sum()
+    return torch.exp(-(share * share.clamp_min(1e-9).log()).sum())
+
+
+def _with_fresh_parts(config: Config, base: Genie, parts: Sequence[str]) -> Genie:
+    """A Genie with `base`'s weights and settings, but `parts` new from `config`."""
+    kept = {name: getattr(base.config.model, name) for name in ("tokenizer", *PARTS) if name not in parts}
+    shared = {name: getattr(base.config.model, name) for name in ("frame_size", "channels")}
+    genie = Genie(replace(config, model=replace(config.model, **kept, **shared)))
+    genie.tokenizer.load_state_dict(base.tokenizer.state_dict())
+    if "latent_action" not in parts:
+        genie.latent_action.load_state_dict(base.latent_action.state_dict())
+    if "dynamics" not in parts and genie.config.model.latent_action == base.config.model.latent_action:
+        genie.dynamics.load_state_dict(base.dynamics.state_dict())
+    for part in ("tokenizer", *PARTS):
+        if part not in parts:
+            getattr(genie, part).requires_grad_(False)
+    return genie
+
+
+def _sampler(
+    dataset: FrameDataset, run_dir: Path, make: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[int], None]:
+    """Pictures of progress: two films of the dataset above what the model makes of them, to samples/step-N.png."""
+    length = 8
+    starts = dataset.clip_starts(length)
+    frames = dataset.read_clips(starts[[0, len(starts) // 2]], length)
+    folder = run_dir / "samples"
+
+    def write(step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = [row for pair in zip(frames, make(frames), strict=True) for row in pair]
+        strip = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+        Image.fromarray(strip).save(folder / f"step-{step:07d}.png")
+
+    return write
+
+
+def _finish(genie: Genie, run_dir: Path, trained: list[str]) -> Genie:
+    genie.requires_grad_(True).eval()
+    genie.card["trained"] = sorted(set(trained))
+    genie.save(run_dir / "checkpoint")
+    return genie
+
+
+def _device(name: str | None) -> str:
+    return name or ("cuda" if torch.cuda.is_available() else "cpu")

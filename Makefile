@@ -8,6 +8,8 @@ SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.13 python3.10 python; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 PRESET ?= laptop
+# ONLY=03 limits `make course` and `make notebooks` to notebooks whose name starts so.
+ONLY ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e
@@ -21,10 +23,10 @@ lab: $(VENV)/installed  ## set up .venv where missing and open the first noteboo
 	$(BIN)/jupyter lab $(ROOT_FLAG) notebooks/00_play_first.ipynb
 
 course: $(VENV)/installed  ## run every notebook in order into runs/course-PRESET (PRESET=laptop; tiny takes minutes)
-	$(BIN)/python tools/course.py run --preset $(PRESET) --out runs/course-$(PRESET)
+	$(BIN)/python tools/course.py run --only "$(ONLY)" --preset $(PRESET) --out runs/course-$(PRESET)
 
 notebooks: $(VENV)/installed  ## run every notebook in place at its own parameters, to refresh the committed outputs
-	$(BIN)/python tools/course.py refresh
+	$(BIN)/python tools/course.py refresh --only "$(ONLY)"
 
 test: $(VENV)/installed-test  ## unit, notebook and browser tests (browser: needs Chromium; skipped without, unless CI=true)
 	$(BIN)/python -m pytest --nbval-lax tests notebooks
@@ -35,8 +37,8 @@ lint: $(VENV)/installed-lint  ## ruff (lint and format) and mypy
 	$(BIN)/mypy
 
 format: $(VENV)/installed-lint  ## put every file, notebooks too, in ruff's format
-	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 clean:  ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,231 @@
+"""What every committed notebook keeps to, so that it reads well on the web, runs anywhere, and runs by papermill."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
+MAX_BYTES = 1_500_000
+MAX_LINES = 25
+WIDGET = "application/vnd.jupyter.widget-view+json"
+MACHINE_PATH = re.compile(r"(?<![\w.:/])(/(?:home|root|Users|tmp|work|opt|mnt|private|var|usr)/[\w.-]+|[A-Z]:\\\\?\w+)")
+
+
+def is_valid(notebook: NotebookNode) -> None:
+    nbformat.validate(notebook)
+    assert notebook.metadata.get("kernelspec", {}).get("name") == "python3"
+
+
+def asks_a_question(notebook: NotebookNode) -> None:
+    """The title, a heading of the first cell, ends with a question mark."""
+    first = notebook.cells[0]
+    assert first.cell_type == "markdown", f"the first cell is {first.cell_type}, wanted the title"
+    title = first.source.splitlines()[0]
+    assert title.startswith("# ") and title.rstrip().endswith("?"), f"title {title!r}, wanted '# ...?'"
+
+
+def was_run_in_order(notebook: NotebookNode) -> None:
+    counts = [cell.execution_count for cell in code(notebook) if "skip-execution" not in tags(cell)]
+    assert counts == list(range(1, len(counts) + 1)), f"execution counts {counts}, wanted 1 to {len(counts)}"
+
+
+def has_no_errors(notebook: NotebookNode) -> None:
+    errors = [output.ename for output in outputs(notebook) if output.output_type == "error"]
+    assert not errors, f"cells ended in {errors}"
+
+
+def has_no_widget_state(notebook: NotebookNode) -> None:
+    """A stored widget shows as an error wherever its kernel is not running."""
+    assert "widgets" not in notebook.metadata, "metadata.widgets is there; `make notebooks` writes none"
+    assert not [output for output in outputs(notebook) if WIDGET in output.get("data", {})], "a stored live widget"
+
+
+def has_parameters(notebook: NotebookNode) -> None:
+    """One tagged cell assigns preset, seed and run_dir, each a plain value, for papermill and nbval to change."""
+    cells = [cell for cell in notebook.cells if "parameters" in tags(cell)]
+    assert len(cells) == 1, f"{len(cells)} cells tagged `parameters`, wanted 1"
+    assigned = {}
+    for statement in ast.parse(cells[0].source).body:
+        assert isinstance(statement, ast.Assign), f"line {statement.lineno} of the parameters is no assignment"
+        assigned[ast.unparse(statement.targets[0])] = ast.literal_eval(statement.value)
+    assert set(assigned) == {"preset", "seed", "run_dir"}, f"parameters are {sorted(assigned)}"
+    assert assigned["preset"] == "laptop", f"preset {assigned['preset']!r}: committed outputs are of a laptop run"
+    assert not Path(assigned["run_dir"]).is_absolute(), f"run_dir {assigned['run_dir']!r} is a place on one machine"
+
+
+def has_short_cells(notebook: NotebookNode) -> None:
+    long = {
+        number: lines
+        for number, cell in enumerate(code(notebook))
+        if (lines := len(cell.source.splitlines())) > MAX_LINES
+    }
+    assert not long, f"code cells and their lines {long}, wanted at most {MAX_LINES}: move code into the package"
+
+
+def names_no_machine_path(notebook: NotebookNode) -> None:
+    found = [match for text in texts(notebook) for match in MACHINE_PATH.findall(text)]
+    assert not found, f"paths of one machine: {found[:5]}"
+
+
+def installs_nothing(notebook: NotebookNode) -> None:
+    found = [
+        line for cell in code(notebook) for line in cell.source.splitlines() if re.match(r"\s*[!%].*\binstall\b", line)
+    ]
+    assert not found, f"a lesson installs: {found}"
+
+
+def has_a_checked_cell(notebook: NotebookNode) -> None:
+    """Some stable output is compared each time the tests run the notebook."""
+    assert any("#NBVAL_CHECK_OUTPUT" in cell.source.replace("# ", "#") for cell in code(notebook))
+
+
+RULES = [
+    is_valid,
+    asks_a_question,
+    was_run_in_order,
+    has_no_errors,
+    has_no_widget_state,
+    has_parameters,
+    has_short_cells,
+    names_no_machine_path,
+    installs_nothing,
+    has_a_checked_cell,
+]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_notebook(path: Path, rule: Callable[[NotebookNode], None]) -> None:
+    rule(nbformat.read(path, as_version=4))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_small_enough_to_show_on_the_web(path: Path) -> None:
+    assert path.stat().st_size < MAX_BYTES
+
+
+# ------------------------------------------------------------------------------------ the rules themselves
+
+
+def clean() -> NotebookNode:
+    parameters = new_code_cell('preset = "laptop"\nseed = 0\nrun_dir = "../runs/x"', metadata={"tags": ["parameters"]})
+    answer = new_code_cell("#NBVAL_CHECK_OUTPUT\nprint(preset)", outputs=[new_output("stream", text="laptop\n")])
+    parameters.execution_count, answer.execution_count = 1, 2
+    notebook = new_notebook(cells=[new_markdown_cell("# What is in a film?\n"), parameters, answer])
+    notebook.metadata = NotebookNode(kernelspec={"name": "python3", "display_name": "Python 3"})
+    return notebook
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_clean_notebook_passes(rule: Callable[[NotebookNode], None]) -> None:
+    rule(clean())
+
+
+def spoil_kernel(notebook: NotebookNode) -> None:
+    notebook.metadata.kernelspec["name"] = "my-env"
+
+
+def spoil_title(notebook: NotebookNode) -> None:
+    notebook.cells[0].source = "# Films"
+
+
+def spoil_order(notebook: NotebookNode) -> None:
+    notebook.cells[1].execution_count = 7
+
+
+def spoil_error(notebook: NotebookNode) -> None:
+    notebook.cells[2].outputs.append(new_output("error", ename="ValueError", evalue="", traceback=[]))
+
+
+def spoil_state(notebook: NotebookNode) -> None:
+    notebook.metadata["widgets"] = {}
+
+
+def spoil_widget(notebook: NotebookNode) -> None:
+    notebook.cells[2].outputs.append(new_output("display_data", data={"text/plain": "HBox()", WIDGET: {}}))
+
+
+def spoil_parameters(notebook: NotebookNode) -> None:
+    notebook.cells[1].source += "\nsteps = 3"
+
+
+def spoil_preset(notebook: NotebookNode) -> None:
+    notebook.cells[1].source = notebook.cells[1].source.replace("laptop", "tiny")
+
+
+def spoil_tag(notebook: NotebookNode) -> None:
+    notebook.cells[2].metadata["tags"] = ["parameters"]
+
+
+def spoil_length(notebook: NotebookNode) -> None:
+    notebook.cells[2].source += "\npass" * MAX_LINES
+
+
+def spoil_path(notebook: NotebookNode) -> None:
+    notebook.cells[2].outputs[0].text = "saved in /home/someone/genie-lite/runs\n"
+
+
+def spoil_install(notebook: NotebookNode) -> None:
+    notebook.cells[2].source += "\n%pip install einops"
+
+
+def spoil_check(notebook: NotebookNode) -> None:
+    notebook.cells[2].source = "print(preset)"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "rule"),
+    [
+        (spoil_kernel, is_valid),
+        (spoil_title, asks_a_question),
+        (spoil_order, was_run_in_order),
+        (spoil_error, has_no_errors),
+        (spoil_state, has_no_widget_state),
+        (spoil_widget, has_no_widget_state),
+        (spoil_parameters, has_parameters),
+        (spoil_preset, has_parameters),
+        (spoil_tag, has_parameters),
+        (spoil_length, has_short_cells),
+        (spoil_path, names_no_machine_path),
+        (spoil_install, installs_nothing),
+        (spoil_check, has_a_checked_cell),
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_a_spoilt_notebook_fails(spoil: Callable[[NotebookNode], None], rule: Callable[[NotebookNode], None]) -> None:
+    notebook = clean()
+    spoil(notebook)
+    with pytest.raises(AssertionError):
+        rule(notebook)
+
+
+# ------------------------------------------------------------------------------------------------- reading cells
+
+
+def code(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def outputs(notebook: NotebookNode) -> list[NotebookNode]:
+    return [output for cell in code(notebook) for output in cell.outputs]
+
+
+def texts(notebook: NotebookNode) -> Iterator[str]:
+    """Every text a reader sees: sources, printed lines, text forms of results."""
+    for cell in notebook.cells:
+        yield cell.source
+    for output in outputs(notebook):
+        yield output.get("text", "")
+        yield from (text for kind, text in output.get("data", {}).items() if kind.startswith("text/"))

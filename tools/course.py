@@ -1,0 +1,115 @@
+"""Runs the notebooks of the course: `run` into a folder for `make course`, `refresh` in place for `make notebooks`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="execute every notebook in order; copies and what they train go to --out")
+    run.add_argument("--preset", default="laptop")
+    run.add_argument("--out", type=Path, required=True)
+    in_place = commands.add_parser("refresh", help="execute every notebook in place, at its own parameters")
+    for command in (run, in_place):
+        command.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
+    commands.add_parser("one", help="what refresh does, for one notebook").add_argument("path", type=Path)
+    options = parser.parse_args()
+    if options.command == "one":
+        return refresh(options.path)
+    notebooks = sorted(path for path in NOTEBOOKS.glob("[0-9]*.ipynb") if path.name.startswith(options.only))
+    if not notebooks:
+        print(f"no notebook {options.only}*.ipynb in {NOTEBOOKS}", file=sys.stderr)
+        return 2
+    if options.command == "refresh":
+        return run_all(notebooks, lambda path: measured(__file__, "one", str(path)))
+    options.out.mkdir(parents=True, exist_ok=True)
+    return run_all(notebooks, lambda path: papermill(path, options.out.resolve(), options.preset))
+
+
+def run_all(notebooks, execute) -> int:
+    """Run `execute` on each until one fails; then a table of minutes and peak memory for README."""
+    rows = []
+    for path in notebooks:
+        print(f"{path.stem} ...", flush=True)
+        start = time.perf_counter()
+        error, gigabytes = execute(path)
+        rows.append((path.stem, time.perf_counter() - start, gigabytes, "failed" if error else "ok"))
+        if error:
+            print(error, file=sys.stderr)
+            break
+    rows.append(("together", sum(row[1] for row in rows), max(row[2] for row in rows), f"{len(rows)} notebooks"))
+    width = max(len(row[0]) for row in rows)
+    print(f"\n{'notebook':{width}}  minutes  memory")
+    for name, seconds, gigabytes, result in rows:
+        print(f"{name:{width}}  {seconds / 60:7.1f}  {gigabytes:4.1f} GB  {result}")
+    return 1 if error else 0
+
+
+def papermill(path: Path, out: Path, preset: str) -> tuple[str, float]:
+    """Execute a copy of one notebook with `preset`; what it trains goes to a folder beside the copy."""
+    parameters = ["-r", "preset", preset, "-r", "run_dir", str(out / path.stem)]
+    settings = ["--cwd", str(NOTEBOOKS), "--kernel", "python3", "--no-progress-bar"]
+    return measured("-m", "papermill", str(path), str(out / path.name), *parameters, *settings)
+
+
+def measured(*arguments: str) -> tuple[str, float]:
+    """Run Python in a process of its own, so that its memory can be told: (what went wrong or "", GB at the peak)."""
+    with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        errors = process.stderr.read().decode(errors="replace")
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # bytes there, kilobytes elsewhere
+    return (errors or f"exit status {process.returncode}") if process.returncode else "", usage.ru_maxrss / unit
+
+
+def refresh(path: Path) -> int:
+    """Execute one notebook in place, keeping what a reader on the web can see: no widget state, no timestamps."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        store_widget_state=False,
+        record_timing=False,
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        print(error, file=sys.stderr)
+        return 1
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not only_a_widget(output)]
+            for output in cell.outputs:
+                output.get("data", {}).pop(WIDGET, None)
+    nbformat.write(notebook, path)
+    return 0
+
+
+def only_a_widget(output) -> bool:
+    """Whether nothing but a live widget (and its text form, an address in memory) was shown."""
+    data = output.get("data", {})
+    return WIDGET in data and set(data) <= {WIDGET, "text/plain"}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Exercises: an answer in, a verdict out that names the mistake; solutions kept apart.
+
+The checks of notebook 01 are in checks/nb01.py, its solutions in solutions/nb01.py. A check is a function of the
+answer that raises `Mistake`, or returns a sentence on what the right answer shows.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from genie_lite.course.notes import display, source_of
+
+Check = Callable[[Any], "str | None"]
+Status = Literal["right", "wrong", "unanswered"]
+
+_checks: dict[str, Check] = {}
+_solutions: dict[str, Solution] = {}
+
+
+class CourseError(ValueError):
+    """Something that the course does not have: the message says what was asked for and what there is."""
+
+
+class Mistake(Exception):
+    """Raised by a check: one or two sentences that name what is wrong with an answer and what to look at."""
+
+
+class Unanswered(Exception):
+    """Raised by a check when the answer is still the placeholder."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check says of an answer."""
+
+    exercise: str
+    status: Status
+    message: str
+
+    def __repr__(self) -> str:
+        mark = {"right": "✓ right", "wrong": "✗ not yet", "unanswered": "○ not answered yet"}[self.status]
+        return f"{self.exercise} {mark}. {self.message}".rstrip()
+
+    def html(self) -> str:
+        """The verdict as a coloured line."""
+        colour = {"right": "#1a7f37", "wrong": "#b35900", "unanswered": "#6e7781"}[self.status]
+        text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(repr(self), quote=False))
+        return f'<div style="border-left:4px solid {colour};padding:4px 10px">{text}</div>'
+
+
+@dataclass(frozen=True)
+class Solution:
+    """An answer that passes its check, and why it is the answer."""
+
+    answer: Any
+    why: str
+
+
+def exercise(name: str) -> Callable[[Check], Check]:
+    """Make the decorated function the check of exercise `name`, such as "03.1"."""
+
+    def register(check: Check) -> Check:
+        _checks[name] = check
+        return check
+
+    return register
+
+
+def solution(name: str, answer: Any = None, why: str = "") -> Any:
+    """Register the solution of an exercise: `solution("01.2", 3.5, why="...")`, or as decorator of a function."""
+    if answer is not None:
+        _solutions[name] = Solution(answer, why)
+        return answer
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        _solutions[name] = Solution(function, why or inspect.getdoc(function) or "")
+        return function
+
+    return register
+
+
+def check(name: str, answer: Any = None) -> None:
+    """Show whether `answer` solves exercise `name`; if not, what the mistake is. A placeholder is no mistake."""
+    found = verdict(name, answer)
+    display({"text/plain": repr(found), "text/html": found.html()})
+
+
+def verdict(name: str, answer: Any = None) -> Verdict:
+    """What `check` shows. An untouched answer is None, ..., or a function that returns None."""
+    judge = _find("checks", _checks, name)
+    try:
+        if answer is None or answer is ...:
+            raise Unanswered("Put your answer in and run the cell again")
+        return Verdict(name, "right", judge(answer) or "")
+    except Unanswered as unanswered:
+        return Verdict(name, "unanswered", f"{unanswered}; `course.show_solution({name!r})` shows a solution.")
+    except Mistake as mistake:
+        return Verdict(name, "wrong", str(mistake))
+
+
+def call(function: Any, *arguments: Any, **named: Any) -> Any:
+    """Call a learner's function in a check: what it raises becomes a Mistake, and None means it is not written yet."""
+    if not callable(function):
+        raise Mistake(f"The answer is {_kind(function)}; wanted the function itself, without calling it.")
+    try:
+        result = function(*arguments, **named)
+    except Exception as error:  # noqa: BLE001 - a learner's function may raise anything, and the learner is told
+        line = _raised_at(error)
+        raise Mistake(f"Your function raised {type(error).__name__}: {error}{line}") from error
+    if result is None:
+        raise Unanswered("The function returns None (if you have written it: is there a `return`?)")
+    return result
+
+
+def show_solution(name: str) -> None:
+    """Show a solution of exercise `name` and why it is one."""
+    found = get_solution(name)
+    code = source_of(found.answer, start="def ")[0] if inspect.isfunction(found.answer) else repr(found.answer)
+    display({"text/plain": f"{code}\n\n{found.why}", "text/markdown": f"```python\n{code}\n```\n{found.why}"})
+
+
+def get_solution(name: str) -> Solution:
+    """The solution of an exercise; CourseError when there is no such exercise."""
+    return _find("solutions", _solutions, name)
+
+
+def _find(room: str, registered: dict[str, Any], name: str) -> Any:
+    module = f"genie_lite.course.{room}.nb{str(name).split('.')[0]}"
+    if re.fullmatch(r"\d\d\.\d", str(name)) and importlib.util.find_spec(module):
+        importlib.import_module(module)
+    if name not in registered:
+        known = ", ".join(sorted(registered)) or "01.1, 01.2, ..."
+        raise CourseError(f"exercise {name!r}: found no such exercise, wanted a name like {known}")
+    return registered[name]
+
+
+def _kind(answer: Any) -> str:
+    shape = getattr(answer, "shape", None)
+    return f"{type(answer).__name__} of shape {list(shape)}" if shape is not None else repr(answer)[:60]
+
+
+def _raised_at(error: Exception) -> str:
+    trace = error.__traceback__
+    trace = trace.tb_next if trace is not None else None
+    return f" (line {trace.tb_lineno} of its cell)" if trace is not None else ""

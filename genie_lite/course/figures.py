@@ -1,0 +1,207 @@
+"""Pictures of a lesson: films side by side, films that move, logs of training; plain images, small enough to commit."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from genie_lite.course.notes import display
+
+WIDTH = 960  # pixels that a row of frames may take
+GAP = 4
+NOT_METRICS = ("step", "minutes", "lr", "grad_norm")
+
+
+def use_style() -> None:
+    """Small, quiet figures for matplotlib; without it nothing happens."""
+    try:
+        import matplotlib
+    except ImportError:
+        return
+    matplotlib.rcParams.update(
+        {
+            "figure.dpi": 80, "savefig.dpi": 80, "figure.figsize": (7, 3.2), "font.size": 10, "axes.grid": True,
+            "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11,
+            "figure.constrained_layout.use": True, "legend.frameon": False,
+        }
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------- films as strips
+
+
+def show_film(
+    frames: np.ndarray, title: str = "", labels: Sequence[Any] | None = None, *, scale: int | None = None
+) -> None:
+    """Show a film, uint8 [T, H, W, C], from left to right; `labels` has a text for each frame."""
+    _show_picture(film_picture([frames], [""], title=title, columns=labels, scale=scale), title or "a film")
+
+
+def show_films(
+    rows: Iterable[np.ndarray],
+    labels: Sequence[str] | None = None,
+    *,
+    title: str = "",
+    columns: Sequence[Any] | None = None,
+    scale: int | None = None,
+) -> None:
+    """Show films, each uint8 [T, H, W, C], one below the other; `labels` names rows, `columns` frames."""
+    rows = list(rows)
+    picture = film_picture(rows, labels or [""] * len(rows), title=title, columns=columns, scale=scale)
+    _show_picture(picture, title or f"{len(rows)} films")
+
+
+def film_picture(
+    rows: Sequence[np.ndarray],
+    labels: Sequence[str] | None = None,
+    *,
+    title: str = "",
+    columns: Sequence[Any] | None = None,
+    scale: int | None = None,
+) -> Image.Image:
+    """Films as one image on white: a row each, frames enlarged by whole numbers where there is room."""
+    rows = [_frames(row) for row in rows]
+    labels = list(labels or [""] * len(rows))
+    if len(labels) != len(rows):
+        raise ValueError(f"labels: found {len(labels)}, wanted one for each of {len(rows)} films")
+    font = ImageFont.load_default(size=13)
+    length, (height, width) = max(len(row) for row in rows), rows[0].shape[1:3]
+    margin = max((int(font.getlength(line)) + 10 for label in labels for line in label.split("\n") if line), default=0)
+    scale = scale or max(1, min(4, (WIDTH - margin) // (length * (width + GAP))))
+    height, width = height * scale, width * scale
+    top = (20 if title else 0) + (18 if columns else 0)
+    wide = max(margin + length * (width + GAP), int(font.getlength(title)) + 8)
+    picture = Image.new("RGB", (wide, top + len(rows) * (height + GAP)), "white")
+    draw = ImageDraw.Draw(picture)
+    draw.text((margin, 2), title, fill="#24292f", font=font)
+    for t, text in enumerate(columns or []):
+        middle = margin + t * (width + GAP) + width / 2
+        draw.text((middle, top - 9), str(text), fill="#57606a", font=font, anchor="mm")
+    for y, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        above = top + y * (height + GAP)
+        draw.multiline_text(
+            (margin - 8, above + height / 2), label, fill="#24292f", font=font, anchor="rm", align="right"
+        )
+        for t, frame in enumerate(row):
+            picture.paste(
+                _image(frame).resize((width, height), Image.Resampling.NEAREST), (margin + t * (width + GAP), above)
+            )
+    return picture
+
+
+# --------------------------------------------------------------------------------------------- films that move
+
+
+def animate(
+    frames: np.ndarray | Sequence[np.ndarray], *, fps: float = 6, scale: int = 3, labels: Sequence[str] | None = None
+) -> None:
+    """Show a film that moves, and loops: uint8 [T, H, W, C], or several of them side by side, with `labels` above."""
+    films = [frames] if isinstance(frames, np.ndarray) and frames.ndim == 4 else list(frames)
+    data = animation(films, fps=fps, scale=scale, labels=labels)
+    _show_bytes(data, f"<{len(films)} moving film{'s' * (len(films) > 1)} of {len(films[0])} frames>")
+
+
+def animation(
+    films: Sequence[np.ndarray], *, fps: float = 6, scale: int = 3, labels: Sequence[str] | None = None
+) -> bytes:
+    """Films side by side as an animated PNG, which a notebook shows wherever it shows a PNG."""
+    films = [_frames(film) for film in films]
+    length = max(len(film) for film in films)
+    pictures = []
+    for t in range(length):
+        now = np.stack([film[min(t, len(film) - 1)] for film in films])
+        pictures.append(film_picture([now], columns=labels, scale=scale))
+    some = np.concatenate([np.asarray(picture) for picture in pictures[:: max(1, length // 6)]])
+    palette = Image.fromarray(some).quantize(128)
+    pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer, "PNG", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0, optimize=True
+    )
+    return buffer.getvalue()
+
+
+# ----------------------------------------------------------------------------------------------------- training
+
+
+def plot_log(
+    run_dir: str | Path, keys: Sequence[str] | None = None, *, expected: dict[str, tuple[float, float]] | None = None
+) -> None:
+    """Plot what a training stage logged, a panel for each of `keys` (default: every metric), against its steps.
+
+    `expected` shades the range that a metric ended in at preset laptop: {"psnr": (28, 31)}.
+    """
+    import matplotlib.pyplot as plt
+
+    from genie_lite.training import read_log
+
+    log = read_log(run_dir)
+    if not log:
+        raise ValueError(f"{Path(run_dir).name}: found no log.csv there, wanted the folder of a training run")
+    names = list(keys or [key for key in log if key not in NOT_METRICS])
+    missing = [name for name in names if name not in log]
+    if missing:
+        raise ValueError(f"keys: found {missing}, wanted some of {list(log)}")
+    figure, axes = plt.subplots(1, len(names), figsize=(3.4 * len(names), 2.6), squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.plot(log["step"], log[name], color="#0969da")
+        axis.set(title=name.replace("_", " "), xlabel="step")
+        if name in (expected or {}):
+            axis.axhspan(*(expected or {})[name], color="#1a7f37", alpha=0.12)
+    show_figure(figure)
+
+
+def show_samples(run_dir: str | Path, count: int = 3) -> None:
+    """Show sample pictures of a training stage, `count` from its first to its last: real films above the model's."""
+    files = sorted((Path(run_dir) / "samples").glob("step-*.png"))
+    if not files:
+        raise ValueError(f"{Path(run_dir).name}: found no samples there, wanted the folder of a training run")
+    chosen = [files[i] for i in sorted({round(i) for i in np.linspace(0, len(files) - 1, max(count, 1))})]
+    rows = [np.asarray(Image.open(file).convert("RGB"))[None] for file in chosen]
+    names = [f"step {int(re.findall(r'[0-9]+', file.stem)[0])}" for file in chosen]
+    _show_picture(film_picture(rows, names, scale=1), f"samples of {', '.join(names)}")
+
+
+def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> None:
+    """Show rows as a table; numbers are rounded to three digits."""
+    texts = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)] + [f"| {' | '.join(row)} |" for row in texts]
+    display({"text/plain": "\n".join(lines), "text/markdown": "\n".join(lines)})
+
+
+def show_figure(figure: Any) -> None:
+    """Show a matplotlib figure once, as an image, and close it."""
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80, facecolor="white")
+    plt.close(figure)
+    _show_bytes(buffer.getvalue(), "<a figure>")
+
+
+def _show_picture(picture: Image.Image, what: str) -> None:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    _show_bytes(buffer.getvalue(), f"<picture: {what}>")
+
+
+def _show_bytes(png: bytes, what: str) -> None:
+    display({"text/plain": what, "image/png": base64.b64encode(png).decode()})
+
+
+def _frames(film: np.ndarray) -> np.ndarray:
+    film = np.asarray(film)
+    if film.ndim != 4 or film.dtype != np.uint8 or len(film) == 0 or film.shape[-1] not in (1, 3):
+        raise ValueError(f"film: found {film.dtype} {list(film.shape)}, wanted uint8 [T, H, W, C] with C 1 or 3")
+    return film
+
+
+def _image(frame: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(frame[..., 0] if frame.shape[-1] == 1 else frame)).convert("RGB")

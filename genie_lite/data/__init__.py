@@ -13,7 +13,8 @@ from .coinrun import collect, procgen_available
 from .dataset import FrameDataset, open_dataset
 from .fit import fit_frames
 from .sample import course_dataset, data_folder, sample_dataset
-from .store import DatasetError, DatasetWriter, write_dataset
+from .store import DatasetError
+from .writer import DatasetWriter, write_dataset
 
 __all__ = [
     "ClipLoader",

@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from ..config import DataConfig
 from .dataset import FrameDataset, open_dataset
-from .store import CHUNK_FRAMES, DatasetError, DatasetWriter, read_json
+from .store import CHUNK_FRAMES, DatasetError, read_json
+from .writer import DatasetWriter
 
 Split = Literal["train", "test"]
 LONGEST_EPISODE = 1_000  # game steps, after which procgen ends an episode of CoinRun

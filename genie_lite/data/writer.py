@@ -1,0 +1,198 @@
+"""Writing films to disk so that they can be stopped, continued and appended to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numcodecs import Blosc
+
+from .store import CHUNK_FRAMES, FORMAT, ROW_CHUNK, SMALL_ARRAYS, DatasetError, LocalChunks, read_json, replace_file
+
+
+class DatasetWriter:
+    """Appends films to a dataset on disk; what was committed before a kill is kept, the rest is written again.
+
+    A new dataset is created at `path`; an existing one is continued (its frame shape must agree). Until `finish`
+    is called the attribute ``complete`` is false and `open_dataset` refuses the dataset.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        frame_shape: tuple[int, int, int],
+        attributes: dict[str, Any] | None = None,
+        *,
+        arrays: Iterable[str] = (),
+        chunk_frames: int = CHUNK_FRAMES,
+        level: int = 5,
+    ) -> None:
+        """`frame_shape` is (H, W, C); `arrays` names what is stored beside frames and episode_starts; `level` 1-9."""
+        self.path = Path(path)
+        self._rows: dict[str, np.ndarray] = {}
+        if self._found().get("frames_written"):
+            self._resume(frame_shape)
+            return
+        self.shape = frame_shape
+        self.chunk = chunk_frames
+        # One Blosc block per chunk: frames repeat their predecessors, which the compressor must see to use.
+        self._codec = Blosc(
+            "zstd", clevel=level, shuffle=Blosc.NOSHUFFLE, blocksize=chunk_frames * int(np.prod(frame_shape))
+        )
+        for name in ("episode_starts", *arrays):
+            self._rows[name] = np.zeros(0, SMALL_ARRAYS[name])
+        self._tail = np.zeros((0, *frame_shape), np.uint8)
+        self.attributes = {
+            "format": FORMAT,
+            "format_version": 1,
+            **(attributes or {}),
+            "complete": False,
+            "frames_written": 0,
+            "episodes_written": 0,
+        }
+        self._write_attributes()
+        replace_file(self.path / ".zgroup", json.dumps({"zarr_format": 2}).encode())
+        self._commit()
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that are safely on disk."""
+        return int(self.attributes["frames_written"])
+
+    def append(self, frames: np.ndarray, episode_starts: np.ndarray, **rows: np.ndarray) -> None:
+        """Add frames uint8 [n, H, W, C] and commit them.
+
+        `episode_starts` counts from the first of these frames; without a 0 in it they continue the last episode.
+        `rows` are the other arrays: env_actions [n], level_seeds [len(episode_starts)].
+        """
+        if frames.dtype != np.uint8 or frames.shape[1:] != self.shape:
+            raise DatasetError(
+                f"{self.path}: found frames {frames.dtype} {frames.shape}, wanted uint8 (n, *{self.shape})"
+            )
+        if self.num_frames == 0 and (len(episode_starts) == 0 or episode_starts[0] != 0):
+            raise DatasetError(f"{self.path}: the first frame of a dataset must start an episode")
+        rows = {**rows, "episode_starts": np.asarray(episode_starts) + self.num_frames}
+        lengths = {name: len(frames if name == "env_actions" else episode_starts) for name in self._rows}
+        if {name: len(values) for name, values in rows.items()} != lengths:
+            found = {name: len(values) for name, values in rows.items()}
+            raise DatasetError(f"{self.path}: found arrays of lengths {found}, wanted {lengths}")
+        if self.attributes["complete"]:
+            self.attributes["complete"] = False
+            self._write_attributes()
+        first = self.num_frames // self.chunk
+        pending = np.concatenate([self._tail, frames]) if len(self._tail) else frames
+        parts = [pending[at : at + self.chunk] for at in range(0, len(pending), self.chunk)]
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # Blosc lets go of the interpreter lock
+            for _ in pool.map(self._write_frames, range(first, first + len(parts)), parts):
+                pass
+        self._tail = pending[len(pending) - len(pending) % self.chunk :].copy()
+        before = {name: len(values) for name, values in self._rows.items()}
+        for name, values in rows.items():
+            self._rows[name] = np.concatenate([self._rows[name], np.asarray(values, SMALL_ARRAYS[name])])
+        self.attributes["frames_written"] = self.num_frames + len(frames)
+        self.attributes["episodes_written"] = len(self._rows["episode_starts"])
+        self._commit(before)
+
+    def finish(self) -> None:
+        """Declare the dataset complete; only then can it be opened."""
+        self.attributes["complete"] = True
+        self._write_attributes()
+
+    def _commit(self, before: dict[str, int] | None = None) -> None:
+        for name, values in self._rows.items():
+            codec = Blosc("zstd", clevel=5, shuffle=Blosc.SHUFFLE)
+            for index in range((before or {}).get(name, 0) // ROW_CHUNK, -(-len(values) // ROW_CHUNK)):
+                part = _padded(values[index * ROW_CHUNK : (index + 1) * ROW_CHUNK], ROW_CHUNK)
+                replace_file(self.path / name / str(index), codec.encode(part))
+            self._describe(name, values.shape, (ROW_CHUNK,), SMALL_ARRAYS[name], codec)
+        self._describe("frames", (self.num_frames, *self.shape), (self.chunk, *self.shape), "|u1", self._codec)
+        self._write_attributes()  # last: these counts are what is believed after a kill
+
+    def _write_attributes(self) -> None:
+        replace_file(self.path / ".zattrs", json.dumps(self.attributes, indent=1).encode())
+
+    def _write_frames(self, index: int, frames: np.ndarray) -> None:
+        content = self._codec.encode(np.ascontiguousarray(_padded(frames, self.chunk)))
+        replace_file(self.path / "frames" / f"{index}.0.0.0", content)
+
+    def _describe(self, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str, codec: Blosc) -> None:
+        description = {
+            "zarr_format": 2,
+            "shape": shape,
+            "chunks": chunks,
+            "dtype": dtype,
+            "fill_value": 0,
+            "order": "C",
+            "filters": None,
+            "dimension_separator": ".",
+            "compressor": codec.get_config(),
+        }
+        replace_file(self.path / name / ".zarray", json.dumps(description, indent=1).encode())
+
+    def _found(self) -> dict[str, Any]:
+        """Attributes of the dataset at `path`; empty if there is nothing."""
+        if (self.path / ".zattrs").exists():
+            attributes = read_json(self.path / ".zattrs")
+            if attributes.get("format") == FORMAT:
+                return attributes
+        elif not self.path.exists():
+            return {}
+        elif self.path.is_dir() and all(file.suffix == ".part" for file in self.path.iterdir()):
+            return {}  # killed while the very first file was written
+        raise DatasetError(f"{self.path}: exists and is no dataset; nothing was overwritten, choose another path")
+
+    def _resume(self, frame_shape: tuple[int, int, int]) -> None:
+        self.attributes = self._found()
+        for unfinished in self.path.rglob("*.part"):
+            unfinished.unlink(missing_ok=True)
+        reader = LocalChunks(self.path, "frames")
+        if reader.shape[1:] != frame_shape:
+            raise DatasetError(
+                f"{self.path}: holds frames of {reader.shape[1:]}, wanted {frame_shape}; choose another path"
+            )
+        self.shape, self.chunk, self._codec = frame_shape, reader.chunk, reader.codec
+        counts = {"env_actions": self.num_frames}
+        for name in SMALL_ARRAYS:
+            if (self.path / name / ".zarray").exists():
+                rows = LocalChunks(self.path, name)
+                count = counts.get(name, int(self.attributes["episodes_written"]))
+                parts = [rows.read(index) for index in range(-(-count // rows.chunk))]
+                self._rows[name] = np.concatenate([np.zeros(0, SMALL_ARRAYS[name]), *parts])[:count]
+        left = self.num_frames % self.chunk
+        self._tail = reader.read(self.num_frames // self.chunk)[:left] if left else np.zeros((0, *self.shape), np.uint8)
+
+
+def _padded(values: np.ndarray, length: int) -> np.ndarray:
+    if len(values) == length:
+        return values
+    return np.concatenate([values, np.zeros((length - len(values), *values.shape[1:]), values.dtype)])
+
+
+def write_dataset(
+    path: str | Path,
+    episodes: Iterable[np.ndarray],
+    attributes: dict[str, Any] | None = None,
+    env_actions: Iterable[np.ndarray] | None = None,
+) -> None:
+    """Write films of your own as a dataset: `episodes` are uint8 [n, H, W, C], all of one frame size.
+
+    `env_actions`, if known, gives uint8 [n] for each episode. DatasetError when `path` exists already.
+    """
+    if Path(path).exists():
+        raise DatasetError(f"{path}: exists already; choose another path or delete it")
+    writer: DatasetWriter | None = None
+    rows = None if env_actions is None else iter(env_actions)
+    for episode in episodes:
+        if writer is None:
+            height, width, channels = episode.shape[1:]
+            arrays = () if rows is None else ("env_actions",)
+            writer = DatasetWriter(path, (height, width, channels), attributes, arrays=arrays)
+        writer.append(episode, np.array([0]), **({} if rows is None else {"env_actions": next(rows)}))
+    if writer is None:
+        raise DatasetError(f"{path}: no episode given, wanted one or more")
+    writer.finish()

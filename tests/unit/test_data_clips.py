@@ -1,0 +1,233 @@
+"""Films on disk and clips from them: what a reader may rely on, and what is said about a damaged dataset."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+import zarr
+
+from genie_lite.data import ClipLoader, DatasetError, DatasetWriter, check_dataset, open_dataset, write_dataset
+
+LENGTHS = (5, 40, 1, 17, 90)
+
+
+def films(lengths: tuple[int, ...] = LENGTHS) -> list[np.ndarray]:
+    """Episodes whose pixels tell their episode, their place in it, and noise."""
+    rng = np.random.default_rng(0)
+    episodes = []
+    for number, length in enumerate(lengths):
+        episode = rng.integers(0, 256, (length, 8, 12, 3), dtype=np.uint8)
+        episode[:, 0, 0, 0], episode[:, 0, 0, 1] = number, np.arange(length)
+        episodes.append(episode)
+    return episodes
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write_dataset(tmp_path / "films.zarr", films(), {"game": "noise"}, [np.full(n, n, np.uint8) for n in LENGTHS])
+    return tmp_path / "films.zarr"
+
+
+def test_zarr_itself_reads_what_was_written(path: Path) -> None:
+    group = zarr.open_group(str(path), mode="r")
+    np.testing.assert_array_equal(group["frames"][:], np.concatenate(films()))
+    np.testing.assert_array_equal(group["env_actions"][:], np.repeat(LENGTHS, LENGTHS))
+    assert dict(group.attrs)["game"] == "noise"
+
+
+def test_dataset_tells_what_it_holds(path: Path) -> None:
+    dataset = open_dataset(path)
+    assert (dataset.num_frames, dataset.frame_size, dataset.channels) == (sum(LENGTHS), (8, 12), 3)
+    assert dataset.episode_lengths.tolist() == list(LENGTHS)
+    assert dataset.env_actions().tolist() == np.repeat(LENGTHS, LENGTHS).tolist()
+    assert check_dataset(path) == []
+
+
+@pytest.mark.parametrize(("length", "stride"), [(1, 1), (2, 1), (16, 1), (6, 3), (90, 1)])
+def test_clip_starts_are_all_that_fit_and_no_other(path: Path, length: int, stride: int) -> None:
+    dataset, episode_of = open_dataset(path), np.repeat(np.arange(len(LENGTHS)), LENGTHS)
+    reach = (length - 1) * stride
+    fitting = [f for f in range(len(episode_of) - reach) if episode_of[f] == episode_of[f + reach]]
+    assert dataset.clip_starts(length, stride).tolist() == fitting
+
+
+def test_clips_are_the_films_and_never_cross_an_episode(path: Path) -> None:
+    dataset, every = open_dataset(path), np.concatenate(films())
+    starts = dataset.clip_starts(6, 3)
+    clips = dataset.read_clips(starts, 6, 3)
+    assert clips.shape == (len(starts), 6, 8, 12, 3) and clips.dtype == np.uint8
+    np.testing.assert_array_equal(clips, every[starts[:, None] + 3 * np.arange(6)])
+    assert (clips[:, :, 0, 0, 0] == clips[:, :1, 0, 0, 0]).all()
+    for start in (-1, 0, len(every) - 1):  # before all films, across the end of the first, over the end of the last
+        with pytest.raises(DatasetError, match=f"from frame {start} leaves its episode"):
+            dataset.read_clips(np.array([start]), 6)
+
+
+def test_frames_are_fitted_when_read(path: Path) -> None:
+    fitted = open_dataset(path, frame_size=(4, 4)).read_clips(np.array([0]), 5)
+    middle = films()[0][:, :, 2:10].astype(float)  # centre crop to a square, then the mean of each 2x2
+    np.testing.assert_allclose(fitted[0], middle.reshape(5, 4, 2, 4, 2, 3).mean((2, 4)), atol=0.51)
+
+
+def test_batch_depends_on_seed_and_index_alone(path: Path) -> None:
+    dataset = open_dataset(path)
+    with ClipLoader(dataset, clips=4, frames=8, seed=3) as ahead:
+        batches = [next(ahead) for _ in range(6)]
+        ahead.seek(2)
+        np.testing.assert_array_equal(next(ahead), batches[2])
+        assert ahead.step == 3
+    plain = ClipLoader(dataset, clips=4, frames=8, seed=3, prefetch=0)
+    np.testing.assert_array_equal(plain.batch(4), batches[4])
+    plain.seek(5)
+    np.testing.assert_array_equal(next(plain), batches[5])
+    assert any((a != b).any() for a, b in zip(batches[:-1], batches[1:], strict=True))
+    assert (ClipLoader(dataset, clips=4, frames=8, seed=4).batch(0) != batches[0]).any()
+
+
+def test_loader_leaves_no_thread_behind(path: Path) -> None:
+    dataset = open_dataset(path)
+    before = set(threading.enumerate())
+    closed, forgotten = ClipLoader(dataset, 2, 4), ClipLoader(dataset, 2, 4)
+    next(closed), next(forgotten)
+    started = set(threading.enumerate()) - before
+    assert len(started) == 2
+    closed.close()
+    del forgotten
+    gc.collect()
+    for thread in started:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_loader_raises_what_its_thread_met(path: Path) -> None:
+    dataset = open_dataset(path)
+    for file in (path / "frames").glob("*.0.0.0"):
+        file.write_bytes(file.read_bytes()[:50])
+    with ClipLoader(dataset, 2, 4) as loader, pytest.raises(DatasetError, match="is damaged"):
+        next(loader)
+
+
+def test_clips_longer_than_films_are_refused(path: Path) -> None:
+    with pytest.raises(DatasetError, match="longest episode has 90 frames, wanted 100"):
+        ClipLoader(open_dataset(path), clips=1, frames=34, stride=3)
+
+
+def test_urls_open_like_folders(path: Path) -> None:
+    np.testing.assert_array_equal(
+        open_dataset(f"file://{path}").read_clips(np.array([10]), 8), open_dataset(path).read_clips(np.array([10]), 8)
+    )
+    memory = fsspec.filesystem("memory")
+    memory.put(str(path), "/films-by-url.zarr", recursive=True)
+    try:
+        remote = open_dataset("memory://films-by-url.zarr")
+        starts = remote.clip_starts(16)
+        np.testing.assert_array_equal(remote.read_clips(starts, 16), open_dataset(path).read_clips(starts, 16))
+        assert remote.env_actions().shape == (sum(LENGTHS),)
+    finally:
+        memory.rm("/films-by-url.zarr", recursive=True)
+    with pytest.raises(DatasetError, match="cannot be opened as a Zarr group"):
+        open_dataset("memory://nothing-here.zarr")
+
+
+def edit(file: Path, **changes: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+DAMAGE = {
+    "missing chunk": (lambda p: (p / "frames" / "2.0.0.0").unlink(), "found 4 chunk files of frames, wanted 5"),
+    "missing frames": (lambda p: shutil.rmtree(p / "frames"), "wanted frames and episode_starts"),
+    "frames cut off": (lambda p: edit(p / "frames" / ".zarray", shape=[60, 8, 12, 3]), "reach frame 63, .*truncated"),
+    "wrong dtype": (lambda p: edit(p / "frames" / ".zarray", dtype="<f4"), "frames float32 .*wanted uint8"),
+    "wrong shape": (
+        lambda p: edit(p / "frames" / ".zarray", shape=[153, 96], chunks=[32, 96]),
+        "wanted uint8 .F, H, W, C.",
+    ),
+    "not finished": (lambda p: edit(p / ".zattrs", complete=False), "stopped after 153 frames; run the same"),
+    "no group": (lambda p: (p / ".zgroup").unlink(), "cannot be opened as a Zarr group"),
+    "no json": (lambda p: (p / ".zattrs").write_text("{"), "cannot be opened as a Zarr group"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_is_found_at_opening(path: Path, kind: str) -> None:
+    damage, message = DAMAGE[kind]
+    damage(path)
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(path)
+    assert len(check_dataset(path)) == 1
+
+
+def test_check_reads_everything(path: Path) -> None:
+    chunk = path / "frames" / "1.0.0.0"
+    chunk.write_bytes(chunk.read_bytes()[:-100])
+    edit(path / "env_actions" / ".zarray", shape=[100])
+    (path / "frames" / "7.0.0.0.99.part").write_bytes(b"")
+    problems = "\n".join(check_dataset(path))
+    assert "chunk 1 is damaged" in problems and "env_actions (100,)" in problems and ".part" in problems
+
+
+def test_missing_and_foreign_paths_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="found nothing there"):
+        open_dataset(tmp_path / "nowhere")
+    zarr.open_group(str(tmp_path / "other.zarr"), mode="w").attrs["title"] = "weather"
+    with pytest.raises(DatasetError, match="was not written by genie-lite"):
+        open_dataset(tmp_path / "other.zarr")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "letter.txt").write_text("dear reader")
+    with pytest.raises(DatasetError, match="neither a Zarr group nor videos"):
+        open_dataset(tmp_path / "folder")
+
+
+def test_writer_continues_an_episode_and_overwrites_nothing_foreign(tmp_path: Path) -> None:
+    whole = films((100,))[0]
+    for first, last in ((0, 33), (33, 34), (34, 100)):  # each time a writer that knows only what is on disk
+        writer = DatasetWriter(tmp_path / "films.zarr", (8, 12, 3))
+        assert writer.num_frames == first
+        writer.append(whole[first:last], np.array([0] if first == 0 else [], np.int64))
+        with pytest.raises(DatasetError, match=f"stopped after {last} frames"):
+            open_dataset(tmp_path / "films.zarr")
+    writer.finish()
+    dataset = open_dataset(tmp_path / "films.zarr")
+    np.testing.assert_array_equal(dataset.read_clips(np.array([0]), 100)[0], whole)
+    with pytest.raises(DatasetError, match="without env_actions"):
+        dataset.env_actions()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("irreplaceable")
+    with pytest.raises(DatasetError, match="is no dataset; nothing was overwritten"):
+        DatasetWriter(tmp_path / "mine", (8, 12, 3))
+
+
+def test_rows_that_do_not_match_their_frames_are_refused(tmp_path: Path) -> None:
+    writer = DatasetWriter(tmp_path / "films.zarr", (8, 12, 3), arrays=["env_actions"])
+    with pytest.raises(DatasetError, match="arrays of lengths .*'env_actions': 3.* wanted .*'env_actions': 5"):
+        writer.append(films((5,))[0], np.array([0]), env_actions=np.zeros(3, np.uint8))
+    with pytest.raises(DatasetError, match="must start an episode"):
+        writer.append(films((5,))[0], np.array([1]), env_actions=np.zeros(5, np.uint8))
+
+
+def test_a_full_disk_is_said_and_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = DatasetWriter(tmp_path / "films.zarr", (8, 12, 3))
+    writer.append(films((40,))[0], np.array([0]))
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        write(path, content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(DatasetError, match="No space left on device.*make room"):
+            writer.append(films((40,))[0], np.array([0]))
+    again = DatasetWriter(tmp_path / "films.zarr", (8, 12, 3))
+    assert again.num_frames == 40
+    again.append(films((40,))[0], np.array([0]))
+    again.finish()
+    assert check_dataset(tmp_path / "films.zarr") == []
+    assert open_dataset(tmp_path / "films.zarr").episode_starts.tolist() == [0, 40]

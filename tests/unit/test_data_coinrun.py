@@ -1,0 +1,281 @@
+"""Collecting CoinRun: on a pretend game whose pictures tell everything, and on the real one where it is installed."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genie_lite.config import Config, DataConfig, ModelConfig
+from genie_lite.data import (
+    DatasetError,
+    check_dataset,
+    coinrun,
+    collect,
+    course_dataset,
+    open_dataset,
+    procgen_available,
+    sample_dataset,
+)
+
+needs_procgen = pytest.mark.skipif(not procgen_available(), reason="procgen has no wheel for this Python or platform")
+
+
+class PretendGames:
+    """Each picture holds its level, its episode of this game, the game step within it, and the last env action.
+
+    Episodes last 3 to 40 game steps, so that many end while an env action is held.
+    """
+
+    plays = 0
+    stop_after: int | None = None  # raise KeyboardInterrupt at this many calls of act, over all games
+
+    def __init__(self, num: int, start_level: int, num_levels: int, rand_seed: int, **options: Any) -> None:
+        assert num_levels > 0 and options["env_name"] == "coinrun"
+        self.range = (start_level, num_levels)
+        self.rng = [np.random.default_rng([rand_seed, i]) for i in range(num)]
+        self.states: list[dict[str, int]] = [{"episode": -1} for _ in range(num)]
+        self.first = np.ones(num, bool)
+        for i in range(num):
+            self._begin(i)
+
+    def _begin(self, i: int) -> None:
+        level = self.range[0] + int(self.rng[i].integers(self.range[1]))
+        level = self.states[i].get("only", level)
+        self.states[i] |= {
+            "level": level,
+            "episode": self.states[i]["episode"] + 1,
+            "step": 0,
+            "action": 255,
+            "last": int(self.rng[i].integers(3, 41)),
+        }
+        self.first[i] = True
+
+    def act(self, env_actions: np.ndarray) -> None:
+        assert env_actions.dtype == np.int32
+        PretendGames.plays += 1
+        if PretendGames.stop_after is not None and PretendGames.plays > PretendGames.stop_after:
+            raise KeyboardInterrupt
+        self.first[:] = False
+        for i, state in enumerate(self.states):
+            state |= {"step": state["step"] + 1, "action": int(env_actions[i])}
+            if state["step"] == state["last"]:
+                self._begin(i)
+
+    def observe(self) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+        pictures = np.zeros((len(self.states), 64, 64, 3), np.uint8)
+        for picture, state in zip(pictures, self.states, strict=True):
+            told = [state["level"] % 256, state["level"] // 256 % 256, state["episode"], state["step"], state["action"]]
+            picture[0, :5, 0] = told
+        return np.zeros(len(pictures)), {"rgb": pictures}, self.first.copy()
+
+    def get_info(self) -> list[dict[str, int]]:
+        return [{"level_seed": state["level"]} for state in self.states]
+
+    def get_state(self) -> list[dict[str, int]]:
+        return [{**state, "only": state["level"]} for state in self.states]
+
+    def set_state(self, states: list[dict[str, int]]) -> None:
+        self.states = [dict(state) for state in states]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coinrun, "import_procgen", lambda: SimpleNamespace(ProcgenGym3Env=PretendGames))
+    monkeypatch.setattr(PretendGames, "plays", 0)
+    monkeypatch.setattr(PretendGames, "stop_after", None)
+
+
+SMALL = DataConfig(num_envs=3, train_levels=(100, 50), test_levels=(300, 50))
+
+
+def told(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the pictures of a pretend dataset tell [F, 5], and the dataset's starts and env actions."""
+    dataset = open_dataset(path)
+    pictures = np.concatenate([dataset.read_chunk(i) for i in range(dataset.num_chunks)])
+    return pictures[:, 0, :5, 0].astype(int), dataset.episode_starts, dataset.env_actions().astype(int)
+
+
+@pytest.mark.parametrize("repeat", [1, 4])
+def test_episodes_are_cut_where_the_game_cuts_them(tmp_path: Path, pretend: None, repeat: int) -> None:
+    dataset = collect(
+        dataclasses.replace(SMALL, action_repeat=repeat), tmp_path / "films", frames=2_000, progress=False
+    )
+    pictures, starts, env_actions = told(tmp_path / "films")
+    episode = np.cumsum(np.isin(np.arange(2_000), starts)) - 1
+    level = pictures[:, 0] + 256 * pictures[:, 1]
+    np.testing.assert_array_equal(level, dataset.level_seeds()[episode])  # each frame belongs to its episode's level
+    assert set(level) <= set(range(100, 150)) and dataset.attributes["levels"] == [100, 50]
+    inside = np.diff(episode) == 0
+    assert (np.diff(pictures[:, 2])[inside] == 0).all()  # one game episode in one stored episode
+    assert (np.diff(pictures[:, 3])[inside] == repeat).all()  # one frame stored per held env action
+    np.testing.assert_array_equal(pictures[1:, 4][inside], env_actions[:-1][inside])  # taken after frame f
+    late = pictures[starts, 3] > 0  # first frame of an episode that began while the others held their env actions
+    assert (pictures[starts, 3] < repeat).all() and (pictures[starts, 4][late] == coinrun.STILL).all()
+    assert late.any() == (repeat > 1)
+
+
+@pytest.mark.parametrize("stops", [[40], [300, 700, 1100], [2600]])
+def test_interrupted_collection_equals_an_uninterrupted_one(
+    tmp_path: Path, pretend: None, monkeypatch: pytest.MonkeyPatch, stops: list[int]
+) -> None:
+    collect(SMALL, tmp_path / "whole", frames=3_000, progress=False)
+    for stop in stops:
+        monkeypatch.setattr(PretendGames, "plays", 0)
+        monkeypatch.setattr(PretendGames, "stop_after", stop)
+        with pytest.raises(KeyboardInterrupt):
+            collect(SMALL, tmp_path / "parts", frames=3_000, progress=False)
+        with pytest.raises(DatasetError, match="collection stopped after"):
+            open_dataset(tmp_path / "parts")
+    monkeypatch.setattr(PretendGames, "stop_after", None)
+    collect(SMALL, tmp_path / "parts", frames=3_000, progress=False)
+    for a, b in zip(told(tmp_path / "whole"), told(tmp_path / "parts"), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_appended_films_equal_films_collected_at_once(tmp_path: Path, pretend: None) -> None:
+    collect(SMALL, tmp_path / "whole", frames=2_500, progress=False)
+    for frames in (500, 1_111, 2_500, 700):  # the last is there already
+        dataset = collect(SMALL, tmp_path / "grown", frames=frames, progress=False)
+    assert dataset.num_frames == 2_500 and check_dataset(tmp_path / "grown") == []
+    for a, b in zip(told(tmp_path / "whole"), told(tmp_path / "grown"), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_levels_in_turn_give_each_level_its_frames(tmp_path: Path, pretend: None) -> None:
+    paper = dataclasses.replace(SMALL, policy="uniform", action_repeat=1, frames_per_level=100)
+    dataset = collect(paper, tmp_path / "films", frames=1_150, progress=False)
+    pictures, starts, env_actions = told(tmp_path / "films")
+    np.testing.assert_array_equal(pictures[:, 0] + 256 * pictures[:, 1], 100 + np.arange(1_150) // 100)
+    assert set(np.arange(0, 1_150, 100)) <= set(starts)
+    np.testing.assert_array_equal(dataset.level_seeds(), 100 + starts // 100)
+    assert set(env_actions) == set(range(15))  # uniform over all of procgen's actions
+
+
+def test_sticky_policy_holds_and_leans_right() -> None:
+    rng = np.random.default_rng(0)
+    last = np.full(50_000, -1)
+    data = DataConfig(sticky_probability=0.5, right_bias=0.3)
+    first = coinrun._choose(data, last, rng)
+    assert set(first) == set(range(9))  # left, none, right x down, none, up; never a key that CoinRun ignores
+    right = 0.3 + 0.7 * coinrun.HORIZONTAL[2]
+    assert abs((first // 3 == 2).mean() - right) < 0.01
+    kept = (coinrun._choose(data, first, rng) == first).mean()
+    assert 0.5 < kept < 0.75
+    assert (coinrun._choose(dataclasses.replace(data, sticky_probability=1.0), first, rng) == first).all()
+
+
+def test_other_settings_are_never_mixed(tmp_path: Path, pretend: None) -> None:
+    collect(SMALL, tmp_path / "films", frames=100, progress=False)
+    with pytest.raises(DatasetError, match="right_bias: found 0.3, wanted 0.9"):
+        collect(dataclasses.replace(SMALL, right_bias=0.9), tmp_path / "films", frames=200, progress=False)
+    with pytest.raises(DatasetError, match=r"levels: found \[100, 50\], wanted \[300, 50\]"):
+        collect(SMALL, tmp_path / "films", "test", frames=200, progress=False)
+    with pytest.raises(DatasetError, match="exists already"):
+        collect(SMALL, tmp_path / "films", frames=200, progress=False, resume=False)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("irreplaceable")
+    with pytest.raises(DatasetError, match="nothing was overwritten"):
+        collect(SMALL, tmp_path / "mine", frames=200, progress=False)
+
+
+def test_levels_outside_their_range_are_found(tmp_path: Path, pretend: None) -> None:
+    collect(SMALL, tmp_path / "films", frames=300, progress=False)
+    attributes = tmp_path / "films" / ".zattrs"
+    attributes.write_text(attributes.read_text().replace("50\n", "3\n"))
+    assert "wanted only 100 to 102" in check_dataset(tmp_path / "films")[0]
+
+
+def test_without_procgen_collecting_says_so_and_the_course_takes_the_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "procgen", None)
+    monkeypatch.setattr(coinrun.importlib.util, "find_spec", lambda name: None)
+    assert not procgen_available()
+    with pytest.raises(DatasetError, match=r"needs procgen, which is missing on \w+ .*Python 3.*sample_dataset"):
+        collect(SMALL, tmp_path / "films", frames=100, progress=False)
+    assert not (tmp_path / "films").exists()
+    config = Config(model=ModelConfig(frame_size=(32, 32)))
+    with caplog.at_level(logging.WARNING):
+        dataset = course_dataset(config, tmp_path, "test")
+    assert "procgen is not installed" in caplog.text
+    assert dataset.read_clips(dataset.clip_starts(4)[:2], 4).shape == (2, 4, 32, 32, 3)
+
+
+def test_course_collects_once_then_opens(tmp_path: Path, pretend: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genie_lite.data.sample.procgen_available", lambda: True)
+    config = Config(data=dataclasses.replace(SMALL, train_frames=400, test_frames=200))
+    train, test = (course_dataset(config, tmp_path, split, progress=False) for split in ("train", "test"))
+    assert (train.num_frames, test.num_frames) == (400, 200)
+    assert not set(train.level_seeds()) & set(test.level_seeds())
+    played = PretendGames.plays
+    assert course_dataset(config, tmp_path, "train").num_frames == 400
+    monkeypatch.setattr("genie_lite.data.sample.procgen_available", lambda: False)
+    assert course_dataset(config, tmp_path, "train").path == str(tmp_path / "train.zarr")  # rather than the sample
+    assert PretendGames.plays == played
+
+
+def test_shipped_films_are_sound_and_their_levels_disjoint() -> None:
+    train, test = sample_dataset("train"), sample_dataset("test")
+    for dataset in (train, test):
+        assert check_dataset(dataset.path) == []
+        assert dataset.frame_size == (64, 64) and len(dataset.clip_starts(16)) > 1_000
+        assert set(np.unique(dataset.env_actions())) == set(range(9))
+    assert train.level_seeds().max() < 1_000_000 <= test.level_seeds().min()
+    size = sum(file.stat().st_size for file in Path(train.path).parent.rglob("*") if file.is_file())
+    assert size <= 11_000_000
+
+
+@needs_procgen
+def test_real_games_play_only_the_levels_asked_for(tmp_path: Path) -> None:
+    data = DataConfig(num_envs=4, train_levels=(0, 20), test_levels=(500, 20))
+    train = collect(data, tmp_path / "train.zarr", frames=1_024, progress=False)
+    test = collect(data, tmp_path / "test.zarr", "test", frames=600, progress=False)
+    assert set(train.level_seeds()) <= set(range(20)) and set(test.level_seeds()) <= set(range(500, 520))
+    assert len(set(train.level_seeds())) > 5
+    first = train.read_clips(train.episode_starts, 1)[:, 0]
+    assert len(np.unique(first.reshape(len(first), -1), axis=0)) > 5  # levels look different, and not like nothing
+    turns = dataclasses.replace(data, distribution_mode="hard", policy="uniform", action_repeat=1, frames_per_level=60)
+    paper = collect(turns, tmp_path / "paper.zarr", frames=400, progress=False)
+    np.testing.assert_array_equal(paper.level_seeds(), paper.episode_starts // 60)
+
+
+@needs_procgen
+def test_killed_collection_goes_on_where_it_was(tmp_path: Path) -> None:
+    path, frames = tmp_path / "films.zarr", 20_000
+    code = (
+        "from genie_lite.config import DataConfig; from genie_lite.data import collect; "
+        f"collect(DataConfig(num_envs=2), {str(path)!r}, frames={frames}, progress=False)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    while process.poll() is None:  # wait for the first committed block, then kill in the middle of another
+        if (path / "frames" / "20.0.0.0").exists():
+            process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+            break
+        time.sleep(0.01)
+    assert process.wait() != 0, "collection ended before it could be killed"
+    with pytest.raises(DatasetError, match="collection stopped after"):
+        open_dataset(path)
+    written = coinrun.read_json(path / ".zattrs")["frames_written"]
+    assert 0 < written < frames
+    data = DataConfig(num_envs=2)
+    resumed = collect(data, path, frames=written + 512, progress=False)
+    whole = collect(data, tmp_path / "whole.zarr", frames=written + 512, progress=False)
+    assert check_dataset(path) == []
+    np.testing.assert_array_equal(resumed.episode_starts, whole.episode_starts)
+    np.testing.assert_array_equal(resumed.env_actions(), whole.env_actions())
+    for index in range(whole.num_chunks):
+        np.testing.assert_array_equal(resumed.read_chunk(index), whole.read_chunk(index))

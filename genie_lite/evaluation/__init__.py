@@ -1,0 +1,72 @@
+"""Evaluation: how faithful a world is, how well it obeys, and what its codes mean. Held-out films in, a Report out."""
+
+from genie_lite.evaluation.clips import pick_clips
+from genie_lite.evaluation.controllability import (
+    ActionMotion,
+    Consistency,
+    RolloutScores,
+    action_consistency,
+    delta_psnr,
+    describe_actions,
+    score_rollouts,
+)
+from genie_lite.evaluation.env_actions import (
+    env_action_classes,
+    probe_env_actions,
+    probe_motion_by_env_actions,
+    read_env_actions,
+)
+from genie_lite.evaluation.evaluate import evaluate_genie
+from genie_lite.evaluation.fidelity import PSNR_CAP, frechet_distance, gaussian_frechet_distance, psnr, ssim
+from genie_lite.evaluation.intervals import EvaluationError, Interval, bootstrap_mean
+from genie_lite.evaluation.motion import LEFT_RIGHT, UP_DOWN, Motion, measure_motion
+from genie_lite.evaluation.probes import (
+    CodeUsage,
+    Probe,
+    balanced_accuracy,
+    code_usage,
+    mutual_information,
+    normalized_mutual_information,
+    perplexity,
+    probe,
+    probe_motion,
+)
+from genie_lite.evaluation.report import Report
+
+__all__ = [
+    "LEFT_RIGHT",
+    "PSNR_CAP",
+    "UP_DOWN",
+    "ActionMotion",
+    "CodeUsage",
+    "Consistency",
+    "EvaluationError",
+    "Interval",
+    "Motion",
+    "Probe",
+    "Report",
+    "RolloutScores",
+    "action_consistency",
+    "balanced_accuracy",
+    "bootstrap_mean",
+    "code_usage",
+    "delta_psnr",
+    "describe_actions",
+    "env_action_classes",
+    "evaluate_genie",
+    "frechet_distance",
+    "gaussian_frechet_distance",
+    "measure_motion",
+    "mutual_information",
+    "normalized_mutual_information",
+    "perplexity",
+    "pick_clips",
+    "probe",
+    "probe_env_actions",
+    "probe_motion",
+    "probe_motion_by_env_actions",
+    "psnr",
+    "read_env_actions",
+    "score_rollouts",
+    "ssim",
+]

@@ -1,0 +1,227 @@
+"""Controllability: do latent actions change what is generated, and always in the same way?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from genie_lite.evaluation.clips import batches, pick_clips
+from genie_lite.evaluation.fidelity import psnr
+from genie_lite.evaluation.intervals import EvaluationError, Interval, bootstrap_mean
+from genie_lite.evaluation.motion import Motion, measure_motion
+
+
+class Playable(Protocol):
+    """What is asked of a world here: the part of Genie's face that infers actions and generates."""
+
+    @property
+    def num_latent_actions(self) -> int: ...
+
+    def infer_actions(self, frames: np.ndarray) -> np.ndarray: ...
+
+    def generate(
+        self,
+        prompt_frames: np.ndarray,
+        latent_actions: np.ndarray,
+        *,
+        maskgit_steps: int | None = None,
+        temperature: float | None = None,
+        seed: int = 0,
+    ) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class RolloutScores:
+    """PSNR in dB against the real film, float64 [B, T-1]; column t-1 judges x_t, which t latent actions made."""
+
+    inferred: np.ndarray  # generated with the actions inferred from the real film
+    random: np.ndarray  # generated with random actions
+    copying: np.ndarray  # the prompt frame, shown for ever
+
+    @property
+    def delta(self) -> np.ndarray:
+        """ΔtPSNR of each clip (section 3)."""
+        return self.inferred - self.random
+
+    @property
+    def gain(self) -> np.ndarray:
+        """How much better than copying."""
+        return self.inferred - self.copying
+
+
+def score_rollouts(
+    genie: Playable,
+    frames: np.ndarray,
+    *,
+    random_actions: np.ndarray | None = None,
+    maskgit_steps: int | None = None,
+    temperature: float | None = None,
+    seed: int = 0,
+) -> RolloutScores:
+    """Generate each film uint8 [B, T, H, W, C] again from its first frame, with inferred and with random actions.
+
+    Random actions are uniform over all codes (or `random_actions` [B, T-1]). Both films use the same random numbers
+    for everything else, so that they differ by their actions alone.
+    """
+    frames = np.asarray(frames)
+    if frames.ndim != 5 or frames.shape[1] < 2:
+        raise EvaluationError(f"frames: found shape {list(frames.shape)}, wanted [B, T, H, W, C] with 2 or more frames")
+    inferred = genie.infer_actions(frames)
+    if random_actions is None:
+        random_actions = np.random.default_rng(seed).integers(genie.num_latent_actions, size=inferred.shape)
+    prompt, real = frames[:, :1], frames[:, 1:]
+    films = [
+        genie.generate(prompt, actions, maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
+        for actions in (inferred, random_actions)
+    ]
+    return RolloutScores(psnr(real, films[0]), psnr(real, films[1]), psnr(real, np.broadcast_to(prompt, real.shape)))
+
+
+def delta_psnr(
+    genie: Playable,
+    frames: np.ndarray,
+    t: int = 4,
+    *,
+    maskgit_steps: int | None = None,
+    temperature: float | None = None,
+    seed: int = 0,
+) -> Interval:
+    """ΔtPSNR in dB (section 3): how much worse x_t gets when random actions replace the inferred ones; mean over clips.
+
+    t counts latent actions: x_t is the t-th generated frame. It needs films of t + 1 frames or more.
+    """
+    if not 1 <= t < np.shape(frames)[1]:
+        raise EvaluationError(
+            f"t: found {t}, wanted 1 to {np.shape(frames)[1] - 1} for films of {np.shape(frames)[1]} "
+            "frames; read longer clips"
+        )
+    scores = score_rollouts(genie, frames[:, : t + 1], maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
+    return bootstrap_mean(scores.delta[:, t - 1 :], seed=seed)[0]
+
+
+# ------------------------------------------------------------------------------ the same action, many prompts
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """Share of pairs of prompts in which one held action moves the player alike; beside it, with any two actions."""
+
+    left_right: Interval
+    chance_left_right: float
+    up_down: Interval
+    chance_up_down: float
+
+
+def action_consistency(
+    genie: Playable,
+    prompts: np.ndarray,
+    *,
+    steps: int = 4,
+    maskgit_steps: int | None = None,
+    temperature: float | None = None,
+    seed: int = 0,
+    done: Callable[[], Any] | None = None,
+) -> Consistency:
+    """Hold each latent action for `steps` frames from each prompt uint8 [P, T0, H, W, C], and measure the motion.
+
+    Two prompts agree at a step when both move left, both stand still, or both move right (likewise up and down);
+    steps whose motion is unsure are left out. Chance compares prompts under actions drawn at random: what agreement
+    would be if the actions did nothing. `done` is called after each action.
+    """
+    if np.ndim(prompts) != 5 or len(prompts) < 2:
+        raise EvaluationError(f"prompts: found shape {list(np.shape(prompts))}, wanted [P, T, H, W, C] of 2 or more")
+    classes: list[list[np.ndarray]] = [[], []]
+    for action in range(genie.num_latent_actions):
+        held = np.full((len(prompts), steps), action)
+        film = genie.generate(prompts, held, maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
+        motion = measure_motion(np.concatenate([prompts[:, -1:], film], axis=1))
+        classes[0].append(np.where(motion.sure_x, motion.left_right(), -1))
+        classes[1].append(np.where(motion.sure_y, motion.up_down(), -1))
+        if done:
+            done()
+    horizontal, vertical = (_agreement(np.stack(axis), seed) for axis in classes)
+    return Consistency(*horizontal, *vertical)
+
+
+def _agreement(classes: np.ndarray, seed: int) -> tuple[Interval, float]:
+    """Agreement between prompts, and by chance, for classes int64 [A, P, steps] with -1 for unsure."""
+    seen = np.eye(3)[classes] * (classes >= 0)[..., None]  # [A, P, steps, classes]
+    alike = _share_alike(seen, seen.sum(1, keepdims=True) - seen)
+    every = seen.sum(0, keepdims=True)
+    chance = _share_alike(seen, every.sum(1, keepdims=True) - every)
+    # A prompt takes part in pairs from both ends: the mean moves twice as far as one prompt's own agreement does.
+    mean = np.nanmean(alike)
+    found = bootstrap_mean((2 * alike - mean)[:, None], seed=seed)[0]
+    return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0)), float(np.nanmean(chance))
+
+
+def _share_alike(seen: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each prompt [P], the share of pairs with `others` that are of the same class."""
+    alike = (seen * others).sum((0, 2, 3))
+    pairs = (seen.sum(-1) * others.sum(-1)).sum((0, 2))
+    return np.where(pairs > 0, alike / np.maximum(pairs, 1), np.nan)
+
+
+# ------------------------------------------------------------------------------------- what each action does
+
+
+@dataclass(frozen=True)
+class ActionMotion:
+    """What the player does, on average, in the transitions of real films that carry this latent action.
+
+    Motion in pixels a frame: `dx` to the right, `dy` downwards; 0 for an action that never occurs.
+    """
+
+    action: int
+    share: float  # of all transitions
+    dx: float
+    dy: float
+    spread_dx: float  # standard deviations
+    spread_dy: float
+
+    def to_dict(self) -> dict[str, float | int]:
+        """Plain numbers, fit for JSON."""
+        return asdict(self)
+
+
+def describe_actions(
+    genie: Any, dataset: Any, *, clips: int = 100, frames: int = 8, stride: int = 1, seed: int = 0
+) -> list[ActionMotion]:
+    """What each latent action does, without any label: one description an action, in the order of the codes.
+
+    A Genie, or a latent action model on its own, names the transitions of real films of `dataset`; their motion is
+    measured in the picture. About a second on one core for the default number of clips and the course's models.
+    """
+    is_world = hasattr(genie, "num_latent_actions")
+    num_actions = int(genie.num_latent_actions if is_world else genie.quantizer.num_codes)
+    starts, _ = pick_clips(dataset, clips, frames, stride, seed)
+    codes, motions = [], []
+    for batch in batches(starts, frames, dataset.frame_size):
+        films = dataset.read_clips(batch, frames, stride)
+        codes.append(_infer(genie, films))
+        motions.append(measure_motion(films))
+    return describe_motion(np.concatenate(codes), Motion.join(motions), num_actions=num_actions)
+
+
+def _infer(model: Any, films: np.ndarray) -> np.ndarray:
+    if hasattr(model, "infer_actions"):
+        return model.infer_actions(films)
+    pixels = torch.as_tensor(films, device=next(model.parameters()).device).float() / 255
+    with torch.inference_mode():
+        return model.encode(pixels).cpu().numpy()
+
+
+def describe_motion(codes: np.ndarray, motion: Motion, *, num_actions: int) -> list[ActionMotion]:
+    """Mean measured motion of each code, for `codes` [B, T-1]; unsure motion is left out."""
+    descriptions = []
+    for action in range(num_actions):
+        own = codes == action
+        across, down = motion.dx[own & motion.sure_x], motion.dy[own & motion.sure_y]
+        means = [float(v.mean()) if v.size else 0.0 for v in (across, down)]
+        spreads = [float(v.std()) if v.size else 0.0 for v in (across, down)]
+        descriptions.append(ActionMotion(action, float(own.mean()), *means, *spreads))
+    return descriptions

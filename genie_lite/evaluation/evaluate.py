@@ -1,0 +1,188 @@
+"""Every number about a world, measured on held-out films: `evaluate_genie`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from genie_lite.data import DatasetError
+from genie_lite.evaluation.clips import batches, pick_clips
+from genie_lite.evaluation.controllability import action_consistency, describe_motion, score_rollouts
+from genie_lite.evaluation.env_actions import probe_env_actions, probe_motion_by_env_actions, read_env_actions
+from genie_lite.evaluation.fidelity import PSNR_CAP, psnr, ssim
+from genie_lite.evaluation.intervals import EvaluationError, Interval, bootstrap_mean, clip_weights, interval
+from genie_lite.evaluation.motion import Motion, measure_motion
+from genie_lite.evaluation.probes import Probe, perplexity, probe_motion
+from genie_lite.evaluation.report import MEASURES, Report
+
+CONSISTENCY_PROMPTS = 32
+CONSISTENCY_STEPS = 4
+AT_T = {
+    "rollout_psnr": "free rollout",
+    "rollout_copy_psnr": "copying the prompt",
+    "rollout_gain": "rollout over copying",
+    "delta_psnr": "ΔtPSNR",
+}  # single numbers, and the curves they are read from
+
+
+def evaluate_genie(
+    genie: Any,
+    dataset: Any,
+    *,
+    clips: int = 200,
+    frames: int | None = None,
+    stride: int = 1,
+    t: int = 4,
+    maskgit_steps: int | None = None,
+    temperature: float | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    env_actions: bool = True,
+) -> Report:
+    """Measure a world on films of `dataset`, which should be held out: fidelity, control, codes, probes.
+
+    `clips` films of `frames` frames (None: the world's context, at most 16), `stride` stored frames apart, are drawn
+    without overlap. `t` is the frame that single numbers of rollouts and ΔtPSNR are about (4 in section 3). Sampling
+    is as configured unless `maskgit_steps` or `temperature` say otherwise. `env_actions` adds the probes of true
+    actions where the dataset knows them. Raises EvaluationError for too few or too short films.
+    """
+    frames = min(genie.context_frames, 16) if frames is None else frames
+    if not 1 <= t < frames:
+        raise EvaluationError(f"t: found {t}, wanted 1 to {frames - 1} for clips of {frames} frames; give more frames")
+    starts, notes = pick_clips(dataset, clips, frames, stride, seed)
+    if len(starts) < 4:
+        raise EvaluationError(f"clips: found {len(starts)}, wanted 4 or more, half of which probes are fitted on")
+    num_actions = int(genie.num_latent_actions)
+    random_actions = np.random.default_rng(seed).integers(num_actions, size=(len(starts), frames - 1))
+    prompts_kept = np.linspace(0, len(starts) - 1, min(CONSISTENCY_PROMPTS, len(starts))).astype(int)
+    generated = 2 * random_actions.size + num_actions * len(prompts_kept) * CONSISTENCY_STEPS
+
+    found: dict[str, list[np.ndarray]] = defaultdict(list)
+    motions: list[Motion] = []
+    with tqdm(total=generated, desc="evaluating", unit="frame", disable=not progress) as bar:
+        for index, group in enumerate(batches(np.arange(len(starts)), frames, dataset.frame_size)):
+            films = dataset.read_clips(starts[group], frames, stride)
+            _look_at(films, genie, found)
+            motions.append(measure_motion(films))
+            scores = score_rollouts(
+                genie,
+                films,
+                random_actions=random_actions[group],
+                maskgit_steps=maskgit_steps,
+                temperature=temperature,
+                seed=seed + index,
+            )
+            for name in ("inferred", "random", "copying"):
+                found[name].append(getattr(scores, name))
+            bar.update(2 * random_actions[group].size)
+        consistency = action_consistency(
+            genie,
+            dataset.read_clips(starts[prompts_kept], 1, 1),
+            steps=CONSISTENCY_STEPS,
+            maskgit_steps=maskgit_steps,
+            temperature=temperature,
+            seed=seed,
+            done=lambda: bar.update(len(prompts_kept) * CONSISTENCY_STEPS),
+        )
+    arrays, motion = {name: np.concatenate(parts) for name, parts in found.items()}, Motion.join(motions)
+    codes = arrays["codes"]
+
+    curves = _curves(arrays, seed)
+    metrics = _fidelity(arrays, seed)
+    metrics |= {name: curves[curve][t - 1] for name, curve in AT_T.items()}
+    metrics |= {"consistency_left_right": consistency.left_right, "consistency_up_down": consistency.up_down}
+    metrics |= _usage(arrays, num_actions, int(genie.config.model.tokenizer.codebook.num_codes), seed)
+    chances = {
+        "consistency_left_right": consistency.chance_left_right,
+        "consistency_up_down": consistency.chance_up_down,
+    }
+    probes = {"motion": probe_motion(codes, motion, num_codes=num_actions, seed=seed)}
+    if env_actions:
+        try:
+            pressed = read_env_actions(dataset, starts, frames, stride)
+            probes["env"] = probe_env_actions(codes, pressed, num_codes=num_actions, seed=seed)
+            probes["env_motion"] = probe_motion_by_env_actions(pressed, motion, seed=seed)
+        except DatasetError as error:
+            notes.append(f"no probe of true actions: {error}")
+    _add_probes(probes, metrics, chances)
+
+    unsure = 1 - (motion.sure_x & motion.sure_y).mean()
+    notes += [
+        f"PSNR of single frames is cut at {PSNR_CAP:.1f} dB (one grey level); x_t is made by t latent actions",
+        f"the motion is unsure along some axis in {unsure:.1%} of transitions, which probes leave out",
+    ]
+    sampling = genie.config.sampling
+    settings = {
+        "dataset": str(getattr(dataset, "path", "")),
+        "clips": len(starts),
+        "frames": frames,
+        "stride": stride,
+        "t": t,
+        "maskgit_steps": sampling.maskgit_steps if maskgit_steps is None else maskgit_steps,
+        "temperature": sampling.temperature if temperature is None else temperature,
+        "seed": seed,
+    }
+    actions = [action.to_dict() for action in describe_motion(codes, motion, num_actions=num_actions)]
+    return Report(metrics, chances, curves, actions, settings, notes)
+
+
+def _look_at(films: np.ndarray, genie: Any, found: dict[str, list[np.ndarray]]) -> None:
+    """Add to `found` what one batch of films [B, T, H, W, C] shows without generating."""
+    tokens = genie.encode(films)
+    decoded = genie.decode(tokens)
+    found["tokens"].append(tokens.astype(np.int32))
+    found["codes"].append(genie.infer_actions(films))
+    found["tokenizer_psnr"].append(psnr(films, decoded))
+    found["tokenizer_ssim"].append(ssim(films, decoded))
+    found["lam_psnr"].append(psnr(films[:, 1:], genie.predict_next(films)))
+    found["lam_copy_psnr"].append(psnr(films[:, 1:], films[:, :-1]))
+
+
+def _curves(arrays: dict[str, np.ndarray], seed: int) -> dict[str, list[Interval]]:
+    """PSNR at each t: generated, copied, and the differences, clip by clip."""
+    generated, copied, shuffled = arrays["inferred"], arrays["copying"], arrays["random"]
+    curves = {
+        "free rollout": generated,
+        "random actions": shuffled,
+        "copying the prompt": copied,
+        "rollout over copying": generated - copied,
+        "ΔtPSNR": generated - shuffled,
+    }
+    return {name: bootstrap_mean(values, seed=seed) for name, values in curves.items()}
+
+
+def _fidelity(arrays: dict[str, np.ndarray], seed: int) -> dict[str, Interval]:
+    values = {name: arrays[name] for name in ("tokenizer_psnr", "tokenizer_ssim", "lam_psnr", "lam_copy_psnr")}
+    values["lam_gain"] = values["lam_psnr"] - values["lam_copy_psnr"]
+    return {name: bootstrap_mean(value.mean(axis=1, keepdims=True), seed=seed)[0] for name, value in values.items()}
+
+
+def _usage(arrays: dict[str, np.ndarray], num_actions: int, num_tokens: int, seed: int) -> dict[str, Interval]:
+    def counts(codes: np.ndarray, size: int) -> np.ndarray:
+        return np.stack([np.bincount(clip.reshape(-1), minlength=size) for clip in codes])
+
+    def over_clips(counted: np.ndarray, measure: Callable[[np.ndarray], np.ndarray], most: float = 1) -> Interval:
+        copies = clip_weights(len(counted), resamples=200, seed=seed) @ counted
+        shares = counted.sum(0) / counted.sum()
+        return interval(float(measure(shares)), measure(copies / copies.sum(1, keepdims=True)), bounds=(0, most))
+
+    actions, tokens = counts(arrays["codes"], num_actions), counts(arrays["tokens"], num_tokens)
+    return {
+        "action_perplexity": over_clips(actions, perplexity, num_actions),
+        "action_least_share": over_clips(actions, lambda shares: shares.min(-1)),
+        "token_perplexity": over_clips(tokens, perplexity, num_tokens),
+        "token_used_share": over_clips(tokens, lambda shares: (shares > 0).mean(-1)),
+    }
+
+
+def _add_probes(probes: dict[str, dict[str, Probe]], metrics: dict[str, Interval], chances: dict[str, float]) -> None:
+    """Enter every measure of every probe under names like ``motion_left_right_accuracy``."""
+    for kind, axes in probes.items():
+        for axis, result in axes.items():
+            for measure in MEASURES:
+                metrics[f"{kind}_{axis}_{measure}"] = getattr(result, measure)
+                chances[f"{kind}_{axis}_{measure}"] = getattr(result, f"chance_{measure}")

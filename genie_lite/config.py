@@ -281,6 +281,7 @@ def load_config(preset: str | Path, overrides: dict[str, Any] | None = None) -> 
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: found {type(tree).__name__}, wanted a mapping of settings")
     tree.setdefault("name", path.stem if path.parent != CONFIGS / "scaling" else f"scaling/{path.stem}")
+    tree = _listed(tree)  # groups that share a YAML anchor become groups of their own
     for key, value in (overrides or {}).items():
         _assign(tree, key, value)
     return config_from_dict(tree)

@@ -39,6 +39,7 @@ class DynamicsModel(nn.Module):
         self.action_embedding = nn.Linear(config.latent_action.codebook.latent_dim, d_model)
         self.transformer = st_transformer(settings.transformer, config.context_frames)
         self.to_logits = nn.Linear(d_model, self.num_tokens)
+        nn.init.zeros_(self.to_logits.bias)
         nn.init.zeros_(self.to_logits.weight)  # start undecided: cross-entropy log K
 
     def forward(self, tokens: Tensor, action_vectors: Tensor, generator: torch.Generator | None = None) -> DynamicsOutput:

@@ -1,0 +1,330 @@
+"""What the three models promise, and what the face that everything else relies on promises."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from genie_lite import load_config
+from genie_lite.config import SamplingConfig
+from genie_lite.models import CheckpointError, Genie
+from genie_lite.models.dynamics import draw_tokens, hidden_after
+from genie_lite.nn import TemporalCache
+
+
+@pytest.fixture(scope="module")
+def genie() -> Genie:
+    """A tiny Genie whose every layer does something (fresh blocks are the identity)."""
+    torch.manual_seed(0)
+    model = Genie(load_config("tiny", {"model.context_frames": 4}))
+    for parameter in model.parameters():
+        if parameter.ndim == 2 and parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.2)
+    model.precision = "float32"
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def films() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (2, 7, 64, 64, 3), dtype=np.uint8)
+
+
+def floats(films: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(films).float() / 255
+
+
+@pytest.mark.parametrize("direction", ["encode", "decode"])
+def test_the_tokenizer_never_looks_ahead(genie, films, direction):
+    tokens = genie.encode(films)
+    call, given = (genie.encode, films) if direction == "encode" else (genie.decode, tokens)
+    changed = given.copy()
+    changed[:, 4:] = changed[:, 4:][:, ::-1, ..., ::-1]
+    before, after = call(given), call(changed)
+    assert np.array_equal(before[:, :4], after[:, :4])
+    assert not np.array_equal(before[:, 4:], after[:, 4:])
+
+
+def test_a_latent_action_knows_the_next_frame_and_nothing_later(genie, films):
+    changed = films.copy()
+    changed[:, 4] = 255 - changed[:, 4]
+    latents = [genie.latent_action.latents(floats(f)) for f in (films, changed)]
+    moved = (latents[0] - latents[1]).abs().amax(dim=(0, 2))
+    assert (moved[:3] == 0).all()  # actions into frames 1, 2, 3
+    assert moved[3] > 0  # the action that leads to frame 4
+
+
+def test_the_lam_decoder_cannot_see_the_frame_it_predicts(genie, films):
+    changed = films.copy()
+    changed[:, 4:] = 255 - changed[:, 4:]
+    vectors = torch.randn(2, 6, 8)
+    predictions = [genie.latent_action.predict(floats(f)[:, :-1], vectors) for f in (films, changed)]
+    assert torch.equal(predictions[0][:, :4], predictions[1][:, :4])  # frames 1 .. 4, from frames 0 .. 3
+    assert not torch.equal(predictions[0][:, 4:], predictions[1][:, 4:])
+
+
+def test_the_lam_starts_at_copying_the_last_frame(films):
+    fresh = Genie(load_config("tiny")).latent_action.eval()
+    frames = floats(films)
+    assert torch.equal(fresh(frames).prediction, frames[:, :-1])
+
+
+def test_without_the_options_the_lam_is_the_papers(films):
+    off = {"model.latent_action.difference_input": False, "model.latent_action.residual_output": False}
+    model = Genie(load_config("tiny", off)).latent_action
+    assert model.encoder_patches.in_features == 16 * 16 * 3
+    prediction = model(floats(films)).prediction
+    assert 0 < prediction.min() < prediction.max() < 1  # through a sigmoid (appendix C.1)
+
+
+def test_dynamics_is_causal_and_actions_act_from_their_frame_on(genie, films):
+    tokens = torch.from_numpy(genie.encode(films))
+    vectors = torch.randn(2, 6, 8)
+    base = genie.dynamics.logits(tokens, vectors)
+    other = vectors.clone()
+    other[:, 3] *= -1  # leads to frame 4
+    moved = (genie.dynamics.logits(tokens, other) - base).abs().amax(dim=(0, 2, 3))
+    assert (moved[:4] == 0).all()
+    assert (moved[4:] > 0).all()
+    later = tokens.clone()
+    later[:, 5] = (later[:, 5] + 7) % 64
+    moved = (genie.dynamics.logits(later, vectors) - base).abs().amax(dim=(0, 2, 3))
+    assert (moved[:5] == 0).all()
+    assert (moved[5:] > 0).all()
+
+
+def test_no_gradient_of_the_dynamics_reaches_the_latent_actions(genie, films):
+    vectors = genie.latent_action.quantizer(genie.latent_action.latents(floats(films))).vectors
+    assert vectors.requires_grad
+    vectors.retain_grad()
+    genie.dynamics(torch.from_numpy(genie.encode(films)), vectors).loss.backward()
+    assert vectors.grad is None
+    genie.zero_grad()
+
+
+def test_masking_follows_the_paper(genie):
+    tokens = torch.zeros(4000, 5, 64, dtype=torch.int64)
+    masked = genie.dynamics.draw_mask(tokens, torch.Generator().manual_seed(0))
+    assert not masked[:, 0].any()
+    rates = masked[:, 1:].float().mean(dim=(1, 2))  # one rate a clip
+    assert rates.min() > 0.40 and rates.max() == 1
+    assert rates.mean().item() == pytest.approx(0.75, abs=0.01)
+    assert rates.std().item() == pytest.approx(0.5 / 12**0.5, abs=0.01)  # of U(0.5, 1)
+
+
+def test_loss_counts_hidden_tokens_only_and_starts_undecided(genie, films):
+    torch.manual_seed(0)
+    fresh = Genie(load_config("tiny")).dynamics
+    tokens = torch.from_numpy(genie.encode(films))
+    output = fresh(tokens, torch.randn(2, 6, 8), torch.Generator().manual_seed(0))
+    assert len(output.logits) == output.masked.sum()
+    assert output.loss.item() == pytest.approx(np.log(64), abs=1e-3)
+
+
+def test_corruption_changes_visible_tokens_only_and_never_the_target(genie):
+    config = dataclasses.replace(genie.config.model.dynamics, corruption=0.5)
+    model = Genie(dataclasses.replace(genie.config, model=dataclasses.replace(genie.config.model, dynamics=config)))
+    tokens = torch.zeros(8, 5, 64, dtype=torch.int64)
+    before = tokens.clone()
+    noisy = model.dynamics._corrupt(tokens, torch.Generator().manual_seed(0))
+    assert torch.equal(tokens, before)
+    assert (noisy != tokens).float().mean().item() == pytest.approx(0.5 * 63 / 64, abs=0.05)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+@pytest.mark.parametrize("ordering", ["random", "confidence"])
+@pytest.mark.parametrize("steps", [1, 3, 25, 100])
+def test_maskgit_hides_less_every_step_and_keeps_what_it_decided(genie, schedule, ordering, steps):
+    sampling = SamplingConfig(maskgit_steps=steps, schedule=schedule, ordering=ordering)
+    cache = TemporalCache(4)
+    genie.dynamics.remember(torch.zeros(2, 1, 64, dtype=torch.int64), torch.zeros(2, 0, 8), cache)
+    cache.advance()
+    history = genie.dynamics.sample(torch.randn(2, 1, 8), cache, sampling, torch.Generator().manual_seed(0))
+    assert len(history) <= steps
+    mask = genie.dynamics.mask_token
+    hidden = [(tokens == mask).sum(dim=1) for tokens in history]
+    assert all((count == hidden_after(i + 1, steps, 64, schedule)).all() for i, count in enumerate(hidden))
+    assert (hidden[-1] == 0).all()
+    for earlier, later in zip(history, history[1:], strict=False):
+        decided = earlier != mask
+        assert torch.equal(earlier[decided], later[decided])
+
+
+def test_tokens_are_drawn_with_their_probabilities():
+    logits = torch.tensor([0.0, 1.0, 2.0]).expand(200_000, 3)
+    for temperature in (0.5, 1.0, 2.0):
+        tokens, confidence = draw_tokens(logits, temperature, torch.Generator().manual_seed(0))
+        wanted = (logits[0] / temperature).softmax(0)
+        torch.testing.assert_close(tokens.bincount(minlength=3) / 200_000, wanted, atol=0.005, rtol=0)
+        torch.testing.assert_close(confidence, wanted[tokens])
+    assert (draw_tokens(logits, 0)[0] == 2).all()
+
+
+def test_playing_with_the_cache_equals_recomputing_every_frame(genie, films):
+    """Same random numbers, every frame played so far run again each time, under the same sliding window."""
+    actions = np.array([[0, 1, 2, 3, 4, 5, 0], [5, 4, 3, 2, 1, 0, 5]])
+    rollout = genie.rollout(films[:, :2], maskgit_steps=3, seed=7)
+    played = [rollout.tokens]
+    for t in range(actions.shape[1]):
+        rollout.step(actions[:, t])
+        played.append(rollout.tokens)
+    tokens = torch.from_numpy(genie.encode(films[:, :2]))
+    codes = torch.from_numpy(genie.infer_actions(films[:, :2]))
+    sampling = dataclasses.replace(genie.config.sampling, maskgit_steps=3)
+
+    class Recompute(TemporalCache):
+        """Stands where the cache stands, but remembers nothing."""
+
+    def logits(new, vectors, cache):
+        everything = torch.cat([tokens, new], dim=1)
+        return type(genie.dynamics).logits(genie.dynamics, everything, cache.vectors)[:, -1:]
+
+    for t in range(actions.shape[1]):
+        codes = torch.cat([codes, torch.from_numpy(actions[:, t : t + 1])], dim=1)
+        uncached = Recompute(4)
+        uncached.vectors = genie.latent_action.quantizer.lookup(codes)
+        generator = torch.Generator().manual_seed(7 * 1_000_003 + tokens.shape[1])
+        model = _Uncached(genie.dynamics, logits)
+        new = type(genie.dynamics).sample(model, uncached.vectors[:, -1:], uncached, sampling, generator)[-1]
+        tokens = torch.cat([tokens, new[:, None]], dim=1)
+    assert torch.equal(tokens[:, 1:], torch.stack(played, dim=1))
+    film = genie.decode(tokens.numpy())
+    assert np.abs(film[:, -1].astype(int) - rollout.frame).max() <= 1
+
+
+class _Uncached:
+    """The dynamics model with its logits computed another way."""
+
+    def __init__(self, model, logits):
+        self.positions, self.mask_token, self.logits = model.positions, model.mask_token, logits
+
+
+def test_undo_and_the_same_step_give_the_same_frame(genie, films):
+    rollout = genie.rollout(films[:, :1], maskgit_steps=2)
+    start = rollout.frame.copy()
+    frames = [rollout.step([a, 5 - a]).copy() for a in range(6)]
+    for frame in frames[-2::-1]:
+        assert np.array_equal(rollout.undo(), frame)
+    assert np.array_equal(rollout.undo(), start)
+    with pytest.raises(IndexError, match="no step left"):
+        rollout.undo()
+    assert all(np.array_equal(rollout.step([a, 5 - a]), frames[a]) for a in range(6))
+
+
+def test_the_face_takes_frames_with_and_without_a_batch_axis(genie, films):
+    assert genie.encode(films).shape == (2, 7, 64)
+    assert np.array_equal(genie.encode(films[0]), genie.encode(films)[0])
+    assert genie.decode(genie.encode(films[0])).shape == films[0].shape
+    assert genie.infer_actions(films).shape == (2, 6)
+    assert genie.predict_next(films).shape == (2, 6, 64, 64, 3)
+    film = genie.generate(films[0, 0], [0, 1, 2])
+    assert film.shape == (3, 64, 64, 3) and film.dtype == np.uint8
+    assert np.array_equal(film, genie.generate(films[0, 0], [0, 1, 2]))
+    assert not np.array_equal(film, genie.generate(films[0, 0], [0, 1, 2], seed=1))
+    assert genie.generate(films[:, :2], np.zeros((2, 3), int)).shape == (2, 3, 64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda g, f: g.encode(f / 255.0), r"frames: found float64 .*wanted uint8 \[B, T, 64, 64, 3\]"),
+        (lambda g, f: g.encode(f[..., :32, :]), "frames: found uint8 .*wanted uint8"),
+        (lambda g, f: g.infer_actions(f[:, :1]), "wanted .* with T >= 2"),
+        (lambda g, f: g.generate(f[0, 0], [0, 6]), "latent action 6: out of range, this world has 0 .. 5"),
+        (lambda g, f: g.generate(f[0, 0], [-1]), "latent action -1: out of range"),
+        (lambda g, f: g.generate(f[0, 0], [0.5]), "latent_actions: found float64"),
+        (lambda g, f: g.generate(f[:, 0], np.zeros((3, 1), int)), r"latent_actions: found int64 \[3\]"),
+        (lambda g, f: g.decode(np.full((1, 64), 64)), r"tokens: found .*wanted whole numbers in \[0, 64\)"),
+        (lambda g, f: g.decode(np.zeros((1, 63), int)), "tokens: found shape"),
+    ],
+)
+def test_wrong_arrays_are_named(genie, films, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(genie, films)
+
+
+# ------------------------------------------------------------------------------------------------- checkpoints
+
+
+def test_a_saved_genie_comes_back_the_same(genie, films, tmp_path):
+    genie.card = {"trained": ["tokenizer"]}
+    loaded = Genie.load(genie.save(tmp_path / "world"))
+    loaded.precision = "float32"
+    assert loaded.config == genie.config and loaded.card["trained"] == ["tokenizer"]
+    assert np.array_equal(loaded.generate(films[0, 0], [1, 2]), genie.generate(films[0, 0], [1, 2]))
+    assert sorted(p.name for p in (tmp_path / "world").iterdir()) == ["card.json", "config.json", "model.safetensors"]
+    half = genie.save(tmp_path / "half", dtype=torch.bfloat16) / "model.safetensors"
+    assert half.stat().st_size < 0.6 * (tmp_path / "world" / "model.safetensors").stat().st_size
+    assert Genie.load(tmp_path / "half").dynamics.to_logits.weight.dtype == torch.float32
+
+
+def damage(folder, how):
+    weights = folder / "model.safetensors"
+    tensors = load_file(weights)
+    if how == "missing tensor":
+        tensors.pop("dynamics.to_logits.weight")
+    elif how == "surplus tensor":
+        tensors["dynamics.extra"] = torch.zeros(3)
+    elif how == "another shape":
+        tensors["dynamics.to_logits.weight"] = torch.zeros(3, 3)
+    save_file(tensors, weights)
+    config = json.loads((folder / "config.json").read_text())
+    if how == "another version":
+        config["format_version"] = 99
+    elif how == "unknown key":
+        config["config"]["model"]["wings"] = 2
+    (folder / "config.json").write_text("{" if how == "broken config" else json.dumps(config))
+    if how == "truncated weights":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif how == "no weights":
+        weights.unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("missing tensor", r"missing dynamics.to_logits.weight \[64, 32\]"),
+        ("surplus tensor", r"surplus dynamics.extra \[3\]"),
+        ("another shape", r"dynamics.to_logits.weight has shape \[3, 3\], wanted \[64, 32\]"),
+        ("another version", "found format_version 99, wanted 1"),
+        ("unknown key", "config.json: model.wings: unknown key"),
+        ("broken config", "config.json: not valid JSON"),
+        ("truncated weights", "model.safetensors: cannot be read"),
+        ("no weights", "model.safetensors: no such file"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(genie, tmp_path, how, message):
+    folder = genie.save(tmp_path / "world")
+    damage(folder, how)
+    with pytest.raises(CheckpointError, match=message):
+        Genie.load(folder)
+
+
+def test_a_full_disk_while_saving_leaves_the_old_checkpoint(genie, tmp_path, monkeypatch):
+    folder = genie.save(tmp_path / "world")
+    before = (folder / "model.safetensors").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("genie_lite.storage.save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        genie.save(folder)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert os.listdir(tmp_path) == ["world"]
+
+
+def test_a_kill_between_the_two_renames_is_recovered(genie, tmp_path):
+    folder = genie.save(tmp_path / "world")
+    os.replace(folder, tmp_path / "world.previous")
+    assert Genie.load(folder).config == genie.config
+
+
+def test_an_unknown_name_lists_what_ships():
+    import genie_lite
+
+    with pytest.raises(CheckpointError, match="'lapdog': neither a folder nor a shipped name"):
+        genie_lite.load("lapdog")

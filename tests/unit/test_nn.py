@@ -1,0 +1,160 @@
+"""What the building blocks promise: causality, a window, relative time, a cache that changes nothing, living codes."""
+
+import pytest
+import torch
+
+from genie_lite.nn import Patches, STTransformer, TemporalCache, VectorQuantizer, rotate
+from genie_lite.nn.attention import attend
+
+WINDOW = 4
+
+
+@pytest.fixture
+def transformer() -> STTransformer:
+    torch.manual_seed(0)
+    model = STTransformer(2, 32, 2, 16, 16, 64, WINDOW).double()
+    for parameter in model.parameters():  # the blocks start as the identity; here they must do something
+        torch.nn.init.normal_(parameter, std=0.2)
+    return model
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    return torch.randn(2, 10, 5, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_past_does_not_move_when_the_future_changes(transformer, x):
+    changed = x.clone()
+    changed[:, 6:] *= -1
+    before, after = transformer(x), transformer(changed)
+    assert torch.equal(before[:, :6], after[:, :6])
+    assert not torch.allclose(before[:, 6:], after[:, 6:])
+
+
+def test_space_and_time_both_reach_every_later_token(transformer, x):
+    changed = x.clone()
+    changed[:, 3, 2] *= -1  # one token of one frame
+    moved = (transformer(x) - transformer(changed)).abs().amax(dim=(0, -1))
+    assert (moved[:3] == 0).all()
+    assert (moved[3:6] > 0).all()
+
+
+def test_frames_beyond_the_window_of_every_layer_do_not_matter(transformer, x):
+    changed = x.clone()
+    changed[:, 0] *= -1
+    moved = (transformer(x) - transformer(changed)).abs().amax(dim=(0, 2, 3))
+    reach = 2 * (WINDOW - 1)  # two layers, each looks WINDOW - 1 frames back
+    assert (moved[: reach + 1] > 0).all()
+    assert (moved[reach + 1 :] == 0).all()
+
+
+def test_cached_frames_equal_recomputed_ones(transformer, x):
+    cache, frames = TemporalCache(WINDOW), []
+    for t in range(x.shape[1]):
+        transformer(torch.randn_like(x[:, :1]), cache)  # a slot may be rewritten before it is past
+        frames.append(transformer(x[:, t : t + 1], cache))
+        cache.advance()
+    torch.testing.assert_close(torch.cat(frames, dim=1), transformer(x), atol=1e-12, rtol=0)
+
+
+def test_rewinding_the_cache_brings_back_the_same_frames(transformer, x):
+    cache = TemporalCache(WINDOW)
+    for t in range(6):
+        transformer(x[:, t : t + 1], cache)
+        cache.advance()
+    before = cache.snapshot()
+    first = transformer(x[:, 6:7], cache)
+    cache.advance()
+    cache.rewind(before)
+    transformer(x[:, 9:10], cache)  # another future, overwritten by the next line
+    assert torch.equal(transformer(x[:, 6:7], cache), first)
+
+
+def test_the_cache_takes_one_frame_at_a_time(transformer, x):
+    with pytest.raises(ValueError, match="found 2 new frames, wanted 1"):
+        transformer(x[:, :2], TemporalCache(WINDOW))
+
+
+def test_scores_depend_on_how_far_apart_frames_are_only():
+    q, k = torch.randn(2, 1, 8, 1, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    near = torch.einsum("btnd,bsnd->ts", rotate(q, 0), rotate(k, 0))
+    far = torch.einsum("btnd,bsnd->ts", rotate(q, 100_000), rotate(k, 100_000))
+    torch.testing.assert_close(near, far, atol=1e-9, rtol=0)
+    assert not torch.allclose(near, torch.einsum("btnd,bsnd->ts", q, k))
+
+
+@pytest.mark.parametrize("barred", [False, True])
+def test_both_ways_to_attend_agree(barred):
+    q, k, v = torch.randn(3, 6, 9, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(9, 9, dtype=torch.bool).triu(1) if barred else None
+    fused = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else ~mask)
+    torch.testing.assert_close(attend(q, k, v, mask), fused)
+
+
+@pytest.mark.parametrize(("size", "patch"), [((64, 64), 8), ((90, 160), 16), ((5, 7), 4)])
+def test_patches_come_back_as_frames(size, patch):
+    frames = torch.rand(2, 3, *size, 3)
+    patches = Patches(size, patch)
+    cut = patches.cut(frames)
+    assert cut.shape == (2, 3, patches.count, patch * patch * 3)
+    assert torch.equal(patches.join(cut), frames)
+    assert torch.equal(cut[0, 0, 0].view(patch, patch, 3), frames[0, 0, :patch, :patch])
+
+
+def test_the_nearest_code_is_the_nearest():
+    quantizer = VectorQuantizer(16, 4, normalize=False).eval()
+    latents = torch.randn(50, 4)
+    distances = torch.cdist(latents, quantizer.codebook)
+    assert torch.equal(quantizer.nearest(latents), distances.argmin(dim=-1))
+
+
+def test_gradients_pass_straight_through_to_the_latents():
+    quantizer = VectorQuantizer(8, 4, normalize=False).eval()
+    latents = torch.randn(5, 4, requires_grad=True)
+    output = quantizer(latents)
+    torch.testing.assert_close(output.vectors, quantizer.lookup(output.codes))
+    weight = torch.randn(5, 4)
+    (output.vectors * weight).sum().backward()
+    torch.testing.assert_close(latents.grad, weight)
+
+
+def test_a_gradient_codebook_moves_towards_its_latents_and_an_ema_one_has_no_gradient():
+    latents = torch.randn(20, 4)
+    by_gradient = VectorQuantizer(4, 4, update="gradient")
+    output = by_gradient(latents)
+    output.loss.backward()
+    used = output.codes.unique()
+    stepped = by_gradient.codebook.detach() - 0.01 * by_gradient.codebook.grad
+    nearer = torch.cdist(latents, stepped)[torch.arange(20), output.codes].mean()
+    assert nearer < torch.cdist(latents, by_gradient.codebook)[torch.arange(20), output.codes].mean()
+    assert (by_gradient.codebook.grad[used].abs().sum(-1) > 0).all()
+    assert not VectorQuantizer(4, 4, update="ema").codebook.requires_grad
+
+
+def test_ema_codes_settle_on_the_means_of_their_latents():
+    torch.manual_seed(0)
+    centres = torch.nn.functional.normalize(torch.randn(3, 8), dim=-1)
+    quantizer = VectorQuantizer(3, 8, decay=0.9, restart_after=5)
+    for _ in range(200):
+        quantizer(centres[torch.randint(3, (64,))] + 0.01 * torch.randn(64, 8))
+    distances = torch.cdist(centres, quantizer.codebook)
+    assert distances.min(dim=1).values.max() < 0.05
+    assert quantizer.perplexity() > 2.8
+
+
+@pytest.mark.parametrize("restart_after", [0, 3])
+def test_an_idle_code_restarts_only_when_asked(restart_after):
+    torch.manual_seed(0)
+    quantizer = VectorQuantizer(8, 4, decay=0.5, restart_after=restart_after)
+    latents = torch.nn.functional.normalize(torch.randn(1, 4), dim=-1).repeat(32, 1)  # everything is one point
+    for _ in range(10):
+        quantizer(latents + 0.001 * torch.randn(32, 4))
+    near = (quantizer.codebook @ latents[0]) > 0.99
+    assert near.sum() == (8 if restart_after else 1)
+
+
+def test_an_evaluated_quantizer_does_not_learn():
+    quantizer = VectorQuantizer(8, 4, restart_after=1).eval()
+    before = {name: value.clone() for name, value in quantizer.state_dict().items()}
+    quantizer(torch.randn(10, 4))
+    assert all(torch.equal(before[name], value) for name, value in quantizer.state_dict().items())

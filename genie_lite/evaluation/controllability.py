@@ -153,6 +153,8 @@ def _agreement(classes: np.ndarray, seed: int) -> tuple[Interval, float]:
     alike = _share_alike(seen, seen.sum(1, keepdims=True) - seen)
     every = seen.sum(0, keepdims=True)
     chance = _share_alike(seen, every.sum(1, keepdims=True) - every)
+    if not np.isfinite(alike).any():  # no motion was sure: frames without structure
+        return Interval(np.nan, np.nan, np.nan), float("nan")
     # A prompt takes part in pairs from both ends: the mean moves twice as far as one prompt's own agreement does.
     mean = np.nanmean(alike)
     found = bootstrap_mean((2 * alike - mean)[:, None], seed=seed)[0]

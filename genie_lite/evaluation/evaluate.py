@@ -100,12 +100,18 @@ def evaluate_genie(
         "consistency_left_right": consistency.chance_left_right,
         "consistency_up_down": consistency.chance_up_down,
     }
-    probes = {"motion": probe_motion(codes, motion, num_codes=num_actions, seed=seed)}
+    probes: dict[str, dict[str, Probe]] = {}
+    scrolls = bool((motion.sure_x & motion.sure_y).any())
+    if scrolls:
+        probes["motion"] = probe_motion(codes, motion, num_codes=num_actions, seed=seed)
+    else:
+        notes.append("no probe of motion: no frame has structure enough to measure it")
     if env_actions:
         try:
             pressed = read_env_actions(dataset, starts, frames, stride)
             probes["env"] = probe_env_actions(codes, pressed, num_codes=num_actions, seed=seed)
-            probes["env_motion"] = probe_motion_by_env_actions(pressed, motion, seed=seed)
+            if scrolls:
+                probes["env_motion"] = probe_motion_by_env_actions(pressed, motion, seed=seed)
         except DatasetError as error:
             notes.append(f"no probe of true actions: {error}")
     _add_probes(probes, metrics, chances)

@@ -255,6 +255,29 @@ def test_env_actions_are_read_only_when_asked(world, monkeypatch) -> None:
     assert any("no probe of true actions" in n for n in evaluate_genie(world, Walks(), clips=8, progress=False).notes)
 
 
+def test_films_without_structure_give_a_report_without_motion(world: LandWorld) -> None:
+    class Fog(PressedWalks):
+        def read_clips(self, starts: np.ndarray, length: int, stride: int = 1) -> np.ndarray:
+            return np.full((len(starts), length, SIDE, SIDE, 3), 128, np.uint8)
+
+    class FogWorld(LandWorld):
+        def infer_actions(self, frames: np.ndarray) -> np.ndarray:
+            return np.zeros((len(frames), frames.shape[1] - 1), int)
+
+        def generate(self, prompt_frames, latent_actions, **_):
+            return np.repeat(prompt_frames[:, -1:], latent_actions.shape[1], axis=1)
+
+        def predict_next(self, frames: np.ndarray) -> np.ndarray:
+            return frames[:, :-1]
+
+    report = evaluate_genie(like(world, FogWorld), Fog(), clips=8, frames=6, progress=False)
+    assert np.isnan(report["consistency_left_right"].value)
+    assert any("no probe of motion" in note for note in report.notes)
+    assert "env_both_nmi" in report.metrics and "motion_both_nmi" not in report.metrics
+    assert report.to_dict()["metrics"]["consistency_left_right"]["value"] is None
+    assert "nan" in report.table()
+
+
 def test_too_short_or_too_few_films_are_refused(world) -> None:
     with pytest.raises(EvaluationError, match="t: found 4, wanted 1 to 2"):
         evaluate_genie(world, Walks(), frames=3)

@@ -60,8 +60,8 @@ def run_all(notebooks, execute) -> int:
 
 
 def papermill(path: Path, out: Path, preset: str) -> tuple[str, float]:
-    """Execute a copy of one notebook with `preset`; what it trains goes to a folder beside the copy."""
-    parameters = ["-r", "preset", preset, "-r", "run_dir", str(out / path.stem)]
+    """Execute a copy of one notebook with `preset`; all share the run folder `out`, as a learner's notebooks do."""
+    parameters = ["-r", "preset", preset, "-r", "run_dir", str(out)]
     settings = ["--cwd", str(NOTEBOOKS), "--kernel", "python3", "--no-progress-bar"]
     return measured("-m", "papermill", str(path), str(out / path.name), *parameters, *settings)
 

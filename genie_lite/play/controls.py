@@ -1,4 +1,4 @@
-"""The two controls that a notebook does not have: a keyboard and a drawing canvas (anywidget; JavaScript in static/)."""
+"""The two controls that a notebook lacks: a keyboard and a drawing canvas (anywidget; JavaScript in static/)."""
 
 from __future__ import annotations
 
@@ -57,11 +57,9 @@ class DrawingCanvas(anywidget.AnyWidget):
     _esm = STATIC / "canvas.js"
     frame_size = traitlets.List(traitlets.Int()).tag(sync=True)
     detail = traitlets.Int(4).tag(sync=True)
-    palette = traitlets.List().tag(sync=True)
+    palette: Any = traitlets.List().tag(sync=True)
 
-    def __init__(
-        self, on_drawing: Callable[[bytes], None], current_frame: Callable[[], bytes], **traits: Any
-    ) -> None:
+    def __init__(self, on_drawing: Callable[[bytes], None], current_frame: Callable[[], bytes], **traits: Any) -> None:
         super().__init__(**{"palette": COINRUN_COLOURS, **traits})
         self._on_drawing, self._current_frame = on_drawing, current_frame
         self.on_msg(self._received)

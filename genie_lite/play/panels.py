@@ -34,7 +34,9 @@ class FittedPreview(ipywidgets.HBox):
         self.seen = picture(b"", "gl-seen")
         self.notes = ipywidgets.HTML()
         arrow = ipywidgets.HTML("<span class='gl-becomes' aria-hidden='true'>→</span>")
-        super().__init__([self._titled("your picture", self.original), arrow, self._titled("as the world sees it", self.seen), self.notes])
+        before = self._titled("your picture", self.original)
+        after = self._titled("as the world sees it", self.seen)
+        super().__init__([before, arrow, after, self.notes])
         self.add_class("gl-preview")
         self.layout.display = "none"
 
@@ -106,8 +108,8 @@ class UploadPanel(_FittingPanel):
         super().__init__(frame_size, channels, use, say)
         self.upload = ipywidgets.FileUpload(accept="image/*", multiple=False, description="Choose a picture")
         self.upload.observe(self._uploaded, names="value")
-        text = ipywidgets.HTML("<span class='gl-notes'>PNG, JPEG, GIF, WebP … any size; it stays on this machine.</span>")
-        row = ipywidgets.HBox([self.upload, text])
+        text = "PNG, JPEG, GIF, WebP … of any size. It goes nowhere but to this notebook's kernel."
+        row = ipywidgets.HBox([self.upload, ipywidgets.HTML(f"<span class='gl-notes'>{text}</span>")])
         row.add_class("gl-row")
         self.children = (row, self.preview)
 

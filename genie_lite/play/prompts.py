@@ -37,7 +37,8 @@ class FittedImage:
     @property
     def summary(self) -> str:
         """One sentence: everything that was done."""
-        return "; ".join(self.notes) + "." if self.notes else "Taken as it is."
+        text = "; ".join(self.notes) if self.notes else "taken as it is"
+        return f"{text[0].upper()}{text[1:]}."
 
 
 def fit_image(image: Any, frame_size: tuple[int, int], channels: int = 3) -> np.ndarray:
@@ -161,7 +162,7 @@ def _rgb(image: Image.Image, notes: list[str]) -> Image.Image:
         notes.append("high-depth values reduced to 8 bits")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")
-        if layer.getextrema()[3][0] < 255:  # type: ignore[index]
+        if np.asarray(layer)[..., 3].min() < 255:
             notes.append("transparent parts laid over white")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     if image.mode in ("1", "L"):
@@ -174,7 +175,7 @@ def _rgb(image: Image.Image, notes: list[str]) -> Image.Image:
 
 def prompt_frames(prompt: Any, genie: Genie) -> np.ndarray:
     """A prompt as frames uint8 [T, H, W, C] of the world's size: frames pass as they are, pictures are fitted."""
-    size, channels = tuple(genie.frame_size), genie.config.model.channels
+    size, channels = genie.frame_size, genie.config.model.channels
     if isinstance(prompt, np.ndarray) and prompt.ndim == 4:
         if prompt.shape[0] == 0 or prompt.shape[1:] != (*size, channels) or prompt.dtype != np.uint8:
             raise PromptError(

@@ -46,6 +46,7 @@ class PlaySession:
         self._maskgit_steps = sampling.maskgit_steps if maskgit_steps is None else maskgit_steps
         self._temperature = sampling.temperature if temperature is None else temperature
         self._lock = threading.RLock()
+        self.prompt: np.ndarray  # uint8 [T, H, W, C], the frames play started from
         self.reset(Prompts.of_sample(genie).next() if prompt is None else prompt)
 
     # ------------------------------------------------------------------------------------------- playing

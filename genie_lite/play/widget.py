@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import html
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import ipywidgets
 import numpy as np
 
 from genie_lite.play.actions import KEY_GLYPHS, arrow_keys, read_labels
+from genie_lite.play.autoplay import AutoPlay
 from genie_lite.play.controls import KeyPad
 from genie_lite.play.panels import DrawPanel, GalleryPanel, UploadPanel, picture
 from genie_lite.play.pictures import enlarge, film_strip, to_png
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from genie_lite.models import Genie
 
 STRIP = 8  # frames in the film strip
-AUTO_LIMIT = 1_000  # frames after which auto-play rests, so that a forgotten notebook does not play all night
 
 
 def play(genie: Genie | PlaySession, dataset: Any = None, **options: Any) -> PlayWidget:
@@ -68,10 +66,7 @@ class PlayWidget(ipywidgets.VBox):
         self.gif_folder = Path(gif_folder)
         self.scale = scale
         self._seconds: deque[float] = deque(maxlen=10)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="genie-lite-play")
         self._marked: int | None = None
-        self._auto_task: asyncio.Task[None] | None = None
-        self._rng = np.random.default_rng(self.session.seed)
         super().__init__(self._build())
         self.add_class("gl-player")
         self.refresh()
@@ -91,14 +86,7 @@ class PlayWidget(ipywidgets.VBox):
         self.reset_button = self._button("Reset", "step-backward", "Start again from the same prompt", self.reset)
         self.new_button = self._button("New prompt", "random", "Start from another frame of the data", self.new_prompt)
         self.gif_button = self._button("Save GIF", "film", "Save everything played so far as a GIF", self.save_gif)
-        self.auto_button = ipywidgets.ToggleButton(description="Auto-play", icon="play", tooltip="Play by itself")
-        self.auto_button.observe(self._auto_toggled, names="value")
-        choices = [("last action", "last"), ("random actions", "random")]
-        choices += [(f"action {action}", action) for action in range(self.session.num_latent_actions)]
-        self.auto_choice = ipywidgets.Dropdown(options=choices, value="last", tooltip="What auto-play does")
-        self.pause = ipywidgets.FloatSlider(
-            value=0.0, min=0.0, max=1.0, step=0.05, description="Pause", readout_format=".2f", tooltip="Seconds"
-        )
+        self.auto = AutoPlay(self.session, self._auto_drawn, self.say, self.session.seed)
         steps = self.session.maskgit_steps
         self.maskgit_steps = ipywidgets.IntSlider(
             value=steps, min=1, max=max(25, steps), description="MaskGIT steps", tooltip="Fewer is faster"
@@ -115,9 +103,9 @@ class PlayWidget(ipywidgets.VBox):
         )
         panels.add_class("gl-panels")
         buttons = _box(self.action_buttons, "gl-actions")
-        auto = _box([self.auto_button, self.auto_choice], "gl-row")
+        auto = _box([self.auto.button, self.auto.choice], "gl-row")
         tools = _box([self.undo_button, self.reset_button, self.new_button, self.gif_button], "gl-row")
-        sliders = _box([self.maskgit_steps, self.pause], "gl-sliders")
+        sliders = _box([self.maskgit_steps, self.auto.pause], "gl-sliders")
         left = _box([self.screen, self.strip, self.captions, self.status], "gl-left")
         left.layout.width = self.screen.layout.width
         right = _box([self.key_pad, buttons, tools, auto, sliders, self.message], "gl-right")
@@ -136,7 +124,9 @@ class PlayWidget(ipywidgets.VBox):
         first = f"{known.glyph}  {known.text}" if known else f"action {action}"
         what = f": {known.sentence}" if known else ""
         button = self._button(
-            f"{first}\nkey {' or '.join(keys)}" if keys else first, "", f"Latent action {action}{what}",
+            f"{first}\nkey {' or '.join(keys)}" if keys else first,
+            "",
+            f"Latent action {action}{what}",
             lambda: self.act(action),
         )
         button.add_class("gl-action")
@@ -159,7 +149,11 @@ class PlayWidget(ipywidgets.VBox):
     def act(self, action: int) -> None:
         """Play one latent action and show the frame."""
         began = time.perf_counter()
-        self.session.step(action)
+        try:
+            self.session.step(action)
+        except Exception as error:  # a button's callback fails silently: say it where the learner looks
+            self.say(f"action {action}: {error}", True)
+            raise
         self.refresh()
         self._seconds.append(time.perf_counter() - began)
         self.say("")
@@ -246,50 +240,17 @@ class PlayWidget(ipywidgets.VBox):
         elif command.get("kind") == "action":
             self.action_buttons[command["action"]].click()
 
+    def _auto_drawn(self, seconds: float) -> None:
+        self._seconds.append(seconds)
+        self.refresh()
+
     def _steps_changed(self, change: dict[str, Any]) -> None:
         self.session.maskgit_steps = change["new"]
         self._seconds.clear()
 
-    # ---------------------------------------------------------------------------------------------- auto-play
-
-    def _auto_toggled(self, change: dict[str, Any]) -> None:
-        self.auto_button.icon = "pause" if change["new"] else "play"
-        if not change["new"] or (self._auto_task and not self._auto_task.done()):
-            return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self.auto_button.value = False
-            self.say("auto-play: no event loop is running here; it plays in a notebook", True)
-            return
-        self._auto_task = loop.create_task(self._auto_play())
-
-    def _auto_action(self) -> int:
-        choice = self.auto_choice.value
-        if choice == "last" and self.session.num_steps:
-            return self.session.recent(2)[1][-1]
-        return int(self._rng.integers(self.session.num_latent_actions)) if choice in ("last", "random") else choice
-
-    async def _auto_play(self) -> None:
-        """Step in a thread of its own, so that the kernel stays free, and draw between steps."""
-        loop = asyncio.get_running_loop()
-        try:
-            for _ in range(AUTO_LIMIT):
-                if not self.auto_button.value:
-                    return
-                began = time.perf_counter()
-                await loop.run_in_executor(self._thread, self.session.step, self._auto_action())
-                self.refresh()
-                await asyncio.sleep(max(self.pause.value, 0.005))
-                self._seconds.append(time.perf_counter() - began)
-            self.say(f"Auto-play rests after {AUTO_LIMIT} frames.")
-        finally:
-            self.auto_button.value = False
-
     def close(self) -> None:
         """Stop auto-play and take the player and all its parts out of the notebook."""
-        self.auto_button.value = False
-        self._thread.shutdown(wait=False)
+        self.auto.stop()
         for child in _parts(self):
             child.close()
         super().close()

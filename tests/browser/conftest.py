@@ -1,0 +1,75 @@
+"""A page of headless Chromium, and in it a JupyterLab that has run a notebook with the player in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from browser.lab import FLAGS, ROOT, jupyter_lab
+
+PATIENCE = 180_000  # milliseconds until something counts as never happening; a busy machine may be slow
+
+MINIMAL = """
+from fakes import scenes
+from genie_lite import load_config
+from genie_lite.models import Genie
+from genie_lite.play import play
+
+genie = Genie(load_config("tiny"))
+play(genie, scenes(16, genie.frame_size), maskgit_steps=2)
+"""
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    """A running Chromium; contexts and pages are made from it."""
+    if os.environ.get("CI") != "true":
+        pytest.importorskip("playwright", reason="playwright is not installed (pip install 'genie-lite[test]')")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, Path]]:
+    """A JupyterLab with a copy of notebook 00 and a minimal notebook; its address, token and folder."""
+    folder = tmp_path_factory.mktemp("lab")
+    work = folder / "work"
+    work.mkdir()
+    cells = [nbformat.v4.new_markdown_cell("# A world"), nbformat.v4.new_code_cell(MINIMAL.strip())]
+    cells += [nbformat.v4.new_markdown_cell(f"Paragraph {n}, so that there is something to scroll.") for n in range(30)]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), work / "minimal.ipynb")
+    for path in (ROOT / "notebooks").glob("00_*.ipynb"):
+        shutil.copy(path, work / "notebook_00.ipynb")
+    with jupyter_lab(folder) as (address, token):
+        yield address, token, work
+
+
+@pytest.fixture(scope="module", params=["minimal.ipynb", "notebook_00.ipynb"])
+def notebook(request: pytest.FixtureRequest, browser: Any, server: tuple[str, str, Path]) -> Iterator[Any]:
+    """A page with this notebook opened and all its cells run, ready to play."""
+    address, token, work = server
+    if not (work / request.param).exists():
+        pytest.skip("notebooks/00_*.ipynb is not there yet")
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.goto(f"{address}/lab/tree/{request.param}?token={token}&reset")
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", state="attached")
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    page.locator(".gl-player").first.wait_for()
+    page.wait_for_selector(".gl-player[data-lm-suppress-shortcuts='true']")
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", state="attached")
+    yield page
+    context.close()

@@ -1,0 +1,75 @@
+"""The Gymnasium environment over a play session."""
+
+from __future__ import annotations
+
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from fakes import FakeGenie, scenes
+from gymnasium.utils.env_checker import check_env
+
+from genie_lite.play import ActionError, PromptError
+from genie_lite.play.environment import ENV_ID, GenieEnv
+
+
+def make(**options) -> gymnasium.Env:
+    return gymnasium.make(ENV_ID, genie=FakeGenie(), dataset=scenes(), **options)
+
+
+def test_gymnasiums_own_checker_has_nothing_to_say():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(make(render_mode="rgb_array").unwrapped)
+
+
+def test_a_seed_decides_the_whole_episode():
+    films = []
+    for seed in (5, 5, 6):
+        env = GenieEnv(FakeGenie(), scenes())
+        films.append(np.stack([env.reset(seed=seed)[0], *(env.step(a)[0] for a in (0, 1, 2, 3))]))
+    np.testing.assert_array_equal(films[0], films[1])
+    assert (films[0] != films[2]).any()
+
+
+def test_episodes_differ_within_one_seed():
+    env = GenieEnv(FakeGenie(), scenes())
+    starts = [env.reset(seed=1)[0], *(env.reset()[0] for _ in range(6))]
+    assert len({start.tobytes() for start in starts}) > 1
+
+
+def test_a_prompt_may_be_given_and_an_observation_may_be_written_to():
+    env = GenieEnv(FakeGenie(), scenes())
+    frame, _ = env.reset(seed=0, options={"prompt": scenes()[3]})
+    np.testing.assert_array_equal(frame, scenes()[3])
+    frame[:] = 0
+    assert env.session.frame.any()
+    assert GenieEnv(FakeGenie(), prompt=scenes()[2]).reset()[0].tobytes() == scenes()[2].tobytes()
+
+
+def test_wrong_use_is_named():
+    env = GenieEnv(FakeGenie(), scenes())
+    with pytest.raises(gymnasium.error.ResetNeeded, match="reset"):
+        env.step(0)
+    with pytest.raises(ValueError, match="wanted only 'prompt'"):
+        env.reset(options={"level": 3})
+    with pytest.raises(PromptError):
+        env.reset(options={"prompt": b"junk"})
+    env.reset()
+    with pytest.raises(ActionError, match="0 to 5"):
+        env.step(6)
+    with pytest.raises(ValueError, match="rgb_array"):
+        GenieEnv(FakeGenie(), render_mode="human")
+
+
+def test_a_time_limit_ends_episodes():
+    env = make(max_episode_steps=3)
+    env.reset(seed=0)
+    assert [env.step(0)[3] for _ in range(3)] == [False, False, True]
+
+
+def test_parallel_environments_play():
+    envs = gymnasium.vector.SyncVectorEnv([lambda: GenieEnv(FakeGenie(), scenes())] * 2)
+    envs.reset(seed=0)
+    assert envs.step(np.array([0, 2]))[0].shape == (2, 64, 64, 3)

@@ -1,0 +1,219 @@
+"""A play session: what it promises to learners, widgets and environments."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from fakes import FakeGenie, scenes
+from PIL import Image
+
+from genie_lite.play import ActionError, ActionLabel, PlaySession, PromptError, Prompts, read_labels
+from genie_lite.play import pictures as pictures_module
+from genie_lite.play.actions import arrow_keys
+
+
+@pytest.fixture
+def session() -> PlaySession:
+    return PlaySession(FakeGenie(), scenes()[0], maskgit_steps=5, seed=3)
+
+
+def test_step_gives_the_next_frame_and_keeps_history(session):
+    start = session.frame
+    frames = [session.step(a) for a in (2, 2, 1)]
+    assert session.frames.shape == (4, 64, 64, 3) and session.frames.dtype == np.uint8
+    np.testing.assert_array_equal(session.frames, np.stack([start, *frames]))
+    np.testing.assert_array_equal(session.latent_actions, [2, 2, 1])
+    assert session.frame is frames[-1] and session.num_steps == 3
+
+
+def test_undo_and_redo_give_the_very_same_frames(session):
+    played = [session.step(a) for a in (0, 5, 2, 2)]
+    for back in (2, 1, 0):
+        np.testing.assert_array_equal(session.undo(), played[back])
+    np.testing.assert_array_equal(session.latent_actions, [0])
+    for forth, action in enumerate((5, 2, 2), start=1):
+        np.testing.assert_array_equal(session.step(action), played[forth])
+
+
+def test_undo_at_the_prompt_says_so_and_changes_nothing(session):
+    before = session.frame
+    with pytest.raises(ActionError, match="play starts here"):
+        session.undo()
+    np.testing.assert_array_equal(session.frame, before)
+
+
+def test_reset_repeats_the_game_and_another_seed_does_not(session):
+    first = [session.step(a) for a in (0, 1, 2)]
+    session.reset()
+    assert session.num_steps == 0
+    np.testing.assert_array_equal([session.step(a) for a in (0, 1, 2)], first)
+    session.reset(seed=4)
+    assert (np.array([session.step(a) for a in (0, 1, 2)]) != np.array(first)).any()
+
+
+def test_reset_takes_a_new_prompt_and_keeps_it(session):
+    other = scenes()[1]
+    np.testing.assert_array_equal(session.reset(other), other)
+    session.step(0)
+    np.testing.assert_array_equal(session.reset(), other)
+
+
+@pytest.mark.parametrize("action", [-1, 6, 99, np.int64(6)])
+def test_an_action_out_of_range_names_the_range_and_changes_nothing(session, action):
+    with pytest.raises(ActionError, match=rf"found {int(action)}, wanted 0 to 5"):
+        session.step(action)
+    assert session.num_steps == 0
+
+
+@pytest.mark.parametrize("action", [1.0, "left", None, np.array([1, 2])])
+def test_an_action_that_is_no_whole_number_is_refused(session, action):
+    with pytest.raises(ActionError, match="whole number from 0 to 5"):
+        session.step(action)
+
+
+def test_maskgit_steps_may_change_during_play(session):
+    session.maskgit_steps = 1
+    before = session.frame
+    moved = np.roll(before, (0, 2), axis=(0, 1))
+    assert (session.step(2) != moved).any(axis=-1).sum() <= 1, "the fake world repaints one pixel for each step"
+    with pytest.raises(ValueError, match="wanted 1 or more"):
+        session.maskgit_steps = 0
+
+
+def test_a_prompt_may_be_any_picture_and_a_bad_one_leaves_the_session_alone(session):
+    session.step(1)
+    with pytest.raises(PromptError):
+        session.reset(b"not a picture")
+    with pytest.raises(PromptError, match=r"wanted uint8 \[T, 64, 64, 3\]"):
+        session.reset(np.zeros((2, 32, 32, 3), np.uint8))
+    assert session.num_steps == 1
+    assert session.reset(Image.new("L", (300, 200), 77)).shape == (64, 64, 3)
+    assert (session.frame == 77).all()
+    session.reset(scenes(3))
+    assert session.prompt.shape == (3, 64, 64, 3)
+    np.testing.assert_array_equal(session.frame, scenes(3)[-1])
+
+
+def test_threads_take_turns(session):
+    threads = [threading.Thread(target=lambda: [session.step(2) for _ in range(20)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(session.frames) == 81 and len(session.latent_actions) == 80
+
+
+def test_gif_has_every_frame_enlarged(session, tmp_path):
+    for action in (2, 1, 0):
+        session.step(action)
+    path = session.save_gif(tmp_path / "new" / "film.gif", scale=3, fps=10)
+    with Image.open(path) as gif:
+        assert (gif.n_frames, gif.size, gif.info["duration"], gif.info["loop"]) == (4, (192, 192), 100, 0)
+        first = np.asarray(gif.convert("RGB"))[1::3, 1::3].astype(int)
+    assert np.abs(first - session.frames[0]).max() <= 8
+    assert [p.name for p in path.parent.iterdir()] == ["film.gif"]
+
+
+def test_a_failed_gif_leaves_the_old_one_and_nothing_else(session, tmp_path, monkeypatch):
+    path = session.save_gif(tmp_path / "film.gif")
+    old = path.read_bytes()
+    session.step(2)
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pictures_module.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        session.save_gif(path)
+    assert path.read_bytes() == old and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("wrong", [{"scale": 0}, {"scale": 1.5}, {"fps": 0}, {"fps": 90}])
+def test_gif_settings_are_checked(session, tmp_path, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        session.save_gif(tmp_path / "film.gif", **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------------------- prompts of a dataset
+
+
+class FilmFake:
+    """Two episodes of 5 frames, with the face of FrameDataset that prompts need."""
+
+    frames = scenes(10)
+
+    def clip_starts(self, length, stride=1):
+        return np.array([s for s in range(10) if s // 5 == (s + (length - 1) * stride) // 5])
+
+    def read_clips(self, starts, length, stride=1):
+        return np.stack([self.frames[s : s + length * stride : stride] for s in starts])
+
+
+def test_prompts_visit_every_start_once_in_an_order_the_seed_decides():
+    prompts = Prompts(FakeGenie(), FilmFake(), length=2, seed=1)
+    seen = [prompts.next() for _ in range(len(prompts))]
+    assert len({p.tobytes() for p in seen}) == len(prompts) == 8
+    np.testing.assert_array_equal(prompts.next(), seen[0])
+    again = Prompts(FakeGenie(), FilmFake(), length=2, seed=1)
+    np.testing.assert_array_equal([again.next() for _ in seen], seen)
+
+
+def test_prompts_of_another_size_are_fitted_and_none_at_all_is_an_error():
+    assert Prompts(FakeGenie(), scenes(3, (90, 120))).next().shape == (1, 64, 64, 3)
+    with pytest.raises(PromptError, match="length=1"):
+        Prompts(FakeGenie(), FilmFake(), length=6)
+
+
+# ------------------------------------------------------------------------------------------- labels of the actions
+
+LABELS = [ActionLabel(-3, 0.2), ActionLabel(0.1, -4), ActionLabel(3, 0), ActionLabel(0.5, 3), ActionLabel(0, 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("motion", "glyph"),
+    [((3, 0), "→"), ((2, 2), "↘"), ((0, 3), "↓"), ((-2, 2), "↙"), ((-3, 0), "←"), ((-2, -2), "↖"), ((0, -3), "↑"),
+     ((2, -2), "↗"), ((0.1, 0.1), "•")],
+)  # fmt: skip
+def test_an_arrow_points_where_the_motion_goes(motion, glyph):
+    assert ActionLabel(*motion).glyph == glyph
+
+
+def test_arrow_keys_go_to_the_actions_that_move_that_way():
+    assert arrow_keys(LABELS, 5) == {"left": 0, "up": 1, "right": 2, "down": 3}
+    assert arrow_keys(LABELS[::-1], 5) == {"left": 4, "up": 3, "right": 2, "down": 1}
+
+
+def test_two_keys_never_share_an_action_and_a_key_without_motion_is_left_out():
+    jumping_right = [ActionLabel(3, -3), ActionLabel(2.5, 0), ActionLabel(-2, 0)]
+    assert arrow_keys(jumping_right, 3) == {"left": 2, "up": 0, "right": 1}
+    assert arrow_keys([ActionLabel(0, 0)] * 3, 3) == {}
+
+
+def test_without_labels_arrow_keys_count_through_the_actions():
+    assert arrow_keys(None, 3) == {"left": 0, "up": 1, "right": 2}
+
+
+def test_labels_are_read_in_every_form(tmp_path):
+    rows = [{"dx": 1.0, "dy": 2.0, "share": 0.5, "spread_dx": 3.0}, {"dx": 0.0, "dy": -1.0, "share": 0.5}]
+    wanted = [ActionLabel(1, 2, 0.5), ActionLabel(0, -1, 0.5)]
+    path = tmp_path / "actions.json"
+    path.write_text('{"actions": {"dx": [1, 0], "dy": [2, -1], "share": [0.5, 0.5]}}')
+    for source in (rows, {"actions": rows}, path, str(path), wanted):
+        assert read_labels(source, 2) == wanted
+    assert read_labels(None, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([{"dx": 1, "dy": 2}], "found 1, wanted 2"),
+        ([{"dx": 1}, {"dx": 2}], "wanted dx and dy"),
+        ("none.json", "cannot"),
+    ],
+)
+def test_wrong_labels_are_named(source, message):
+    with pytest.raises(ValueError, match=message):
+        read_labels(source, 2)

@@ -73,7 +73,7 @@ def fit(
             done = _progress(stage, step, elapsed)
             row = None
             if step % stage.log_every == 0 or done >= 1:
-                numbers = {name: float(value) for name, value in result.items()}
+                numbers = {name: float(value.detach()) for name, value in result.items()}
                 row = {"step": step, "minutes": elapsed / 60, "lr": lr, "grad_norm": float(norm), **numbers}
             log.tick(done, elapsed, step, row)
             if on_sample and stage.sample_every and (step % stage.sample_every == 0 or done >= 1):

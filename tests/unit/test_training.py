@@ -1,0 +1,256 @@
+"""What a run promises: it learns, never reads true actions, survives kill -9 and Ctrl-C, and resumes with the same numbers."""
+
+import csv
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from genie_lite import load_config
+from genie_lite.config import StageConfig
+from genie_lite.data import FrameDataset, sample_dataset
+from genie_lite.models import CheckpointError, Genie
+from genie_lite.training import read_log, train_genie, train_tokenizer
+from genie_lite.training.loop import _progress, fit
+from genie_lite.training.optimizer import build_optimizers, set_progress
+from genie_lite.training.stages import PARTS
+
+LONG = {f"training.{stage}.steps": 12 for stage in ("tokenizer", "genie", "latent_action", "dynamics")}
+EVERY = {f"training.{stage}.log_every": 1 for stage in ("tokenizer", "genie", "latent_action", "dynamics")}
+
+
+@pytest.fixture(scope="module")
+def dataset() -> FrameDataset:
+    return sample_dataset("train")
+
+
+@pytest.fixture
+def config():
+    return load_config("tiny", {**LONG, **EVERY})
+
+
+def stop_after(monkeypatch, steps: int, error: type[BaseException] = KeyboardInterrupt):
+    """Interrupt training when that many steps are done."""
+    from genie_lite.training import loop
+
+    done = []
+    real = loop.set_progress
+
+    def counted(*arguments):
+        if len(done) == steps:
+            raise error
+        done.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "set_progress", counted)
+
+
+def same_weights(a: Genie, b: Genie) -> bool:
+    first, second = a.state_dict(), b.state_dict()
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_a_stopped_run_goes_on_with_the_numbers_it_would_have_had(config, dataset, tmp_path, monkeypatch, optimizer):
+    config = load_config("tiny", {**LONG, **EVERY, "training.tokenizer.optimizer": optimizer})
+    whole = train_tokenizer(config, dataset, tmp_path / "whole", progress=False)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_after(patch, 5)
+        train_tokenizer(config, dataset, tmp_path / "stopped", progress=False)
+    resumed = train_tokenizer(config, dataset, tmp_path / "stopped", progress=False)
+    assert same_weights(whole, resumed)
+    first, second = read_log(tmp_path / "whole"), read_log(tmp_path / "stopped")
+    assert np.array_equal(first["loss"], second["loss"]) and len(first["loss"]) == 12
+
+
+def test_the_joint_phase_resumes_with_the_same_numbers(config, dataset, tmp_path, monkeypatch):
+    base = Genie(config)
+    whole = train_genie(config, dataset, tmp_path / "whole", tokenizer=base, progress=False)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_after(patch, 7)
+        train_genie(config, dataset, tmp_path / "stopped", tokenizer=base, progress=False)
+    resumed = train_genie(config, dataset, tmp_path / "stopped", tokenizer=base, progress=False)
+    assert same_weights(whole, resumed)
+
+
+def test_kill_9_at_any_moment_leaves_a_run_that_resumes(dataset, tmp_path):
+    """A real process, killed while it trains and saves after every step, three times over."""
+    script = (
+        "from genie_lite import load_config\n"
+        "from genie_lite.data import sample_dataset\n"
+        "from genie_lite.training import train_tokenizer\n"
+        "every = {'training.tokenizer.checkpoint_every_minutes': 0.0, 'training.tokenizer.log_every': 1,\n"
+        "         'training.tokenizer.steps': 60, 'training.tokenizer.sample_every': 0}\n"
+        f"train_tokenizer(load_config('tiny', every), sample_dataset('train'), {str(tmp_path / 'killed')!r})\n"
+    )
+    reached = []
+    for patience in (3, 6, 9):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        while process.poll() is None and _steps(tmp_path / "killed") < patience:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        reached.append(_steps(tmp_path / "killed"))
+    assert reached[0] >= 3 and reached == sorted(reached)
+    overrides = {f"training.tokenizer.{key}": value for key, value in
+                 {"log_every": 1, "steps": 60, "sample_every": 0}.items()}  # fmt: skip
+    config = load_config("tiny", overrides)
+    resumed = train_tokenizer(config, dataset, tmp_path / "killed", progress=False)
+    whole = train_tokenizer(config, dataset, tmp_path / "whole", progress=False)
+    np.testing.assert_allclose(read_log(tmp_path / "killed")["loss"], read_log(tmp_path / "whole")["loss"], rtol=1e-3)
+    assert np.array_equal(read_log(tmp_path / "killed")["step"], np.arange(1, 61))
+    assert resumed.config == whole.config
+
+
+def _steps(run: Path) -> int:
+    try:
+        with (run / "log.csv").open() as file:
+            return sum(1 for _ in csv.reader(file)) - 1
+    except FileNotFoundError:
+        return 0
+
+
+def test_no_stage_reads_true_actions(config, dataset, tmp_path, monkeypatch):
+    """With `env_actions` out of reach, every stage trains; and a dataset asked for them says so to this test."""
+
+    def forbidden(self):
+        raise AssertionError("a training stage asked for env_actions")
+
+    monkeypatch.setattr(FrameDataset, "env_actions", forbidden)
+    with pytest.raises(AssertionError, match="asked for env_actions"):
+        dataset.env_actions()
+    genie = train_tokenizer(config, dataset, tmp_path / "tokenizer", progress=False)
+    for parts in (PARTS, ("latent_action",), ("dynamics",)):
+        train_genie(config, dataset, tmp_path / "-".join(parts), tokenizer=genie, parts=parts, progress=False)
+
+
+def test_training_does_not_depend_on_true_actions(config, tmp_path):
+    """The same films with other env_actions on disk give the same weights."""
+    import zarr
+
+    from genie_lite.data import open_dataset, write_dataset
+
+    source = sample_dataset("train")
+    films = source.read_clips(source.clip_starts(20)[[0, 500, 1000, 2000]], 20)
+    base, trained = Genie(config), []
+    for name, env_action in (("left", 1), ("right", 7)):
+        path = tmp_path / f"{name}.zarr"
+        write_dataset(path, films, {"game": "coinrun"}, [np.full(20, env_action, np.uint8)] * len(films))
+        assert (np.asarray(zarr.open_group(str(path), mode="r")["env_actions"]) == env_action).all()
+        run = tmp_path / name
+        genie = train_genie(config, open_dataset(path), run, tokenizer=base, progress=False)
+        trained.append(genie)
+    for part in PARTS:
+        first, second = (getattr(genie, part).state_dict() for genie in trained)
+        assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_stages_keep_what_they_do_not_train(config, dataset, tmp_path):
+    base = train_tokenizer(config, dataset, tmp_path / "tokenizer", progress=False)
+    assert base.card["trained"] == ["tokenizer"]
+    with_lam = train_genie(config, dataset, tmp_path / "lam", tokenizer=base, parts=("latent_action",), progress=False)
+    whole = train_genie(config, dataset, tmp_path / "world", tokenizer=with_lam, parts=("dynamics",), progress=False)
+    assert whole.card["trained"] == ["dynamics", "latent_action", "tokenizer"]
+    for name, value in with_lam.state_dict().items():
+        kept = name.split(".")[0] in ("tokenizer", "latent_action")
+        assert not kept or torch.equal(value, whole.state_dict()[name])
+    loaded = Genie.load(tmp_path / "world" / "checkpoint")
+    assert same_weights(loaded, whole)
+
+
+def test_training_lowers_the_loss(dataset, tmp_path):
+    longer = {f"training.{stage}.{key}": value for stage in ("tokenizer", "dynamics", "latent_action")
+              for key, value in {"steps": 60, "log_every": 1, "sample_every": 0, "clips": 4}.items()}  # fmt: skip
+    config = load_config("tiny", longer)
+    genie = train_tokenizer(config, dataset, tmp_path / "tokenizer", progress=False)
+    genie = train_genie(config, dataset, tmp_path / "lam", tokenizer=genie, parts=("latent_action",), progress=False)
+    train_genie(config, dataset, tmp_path / "dynamics", tokenizer=genie, parts=("dynamics",), progress=False)
+    for run in ("tokenizer", "dynamics"):
+        loss = read_log(tmp_path / run)["loss"]
+        assert loss[-10:].mean() < 0.8 * loss[:3].mean()
+    assert read_log(tmp_path / "lam")["gain_db"][-10:].mean() > 0.1
+
+
+def test_a_run_leaves_a_log_pictures_and_a_checkpoint(config, dataset, tmp_path):
+    train_tokenizer(config, dataset, tmp_path, progress=False)
+    log = read_log(tmp_path)
+    assert {"step", "minutes", "lr", "grad_norm", "loss", "psnr", "codes_in_use"} == set(log)
+    assert [p.name for p in sorted((tmp_path / "samples").iterdir())] == [
+        f"step-{step:07d}.png" for step in (0, 4, 8, 12)
+    ]
+    assert sorted(p.name for p in (tmp_path / "state").iterdir()) == ["step-0000012"]
+    train_tokenizer(config, dataset, tmp_path, progress=False)  # nothing left to do
+    assert read_log(tmp_path)["step"][-1] == 12
+
+
+def test_a_run_folder_of_another_seed_or_model_is_refused(config, dataset, tmp_path):
+    train_tokenizer(config, dataset, tmp_path, progress=False)
+    other = dataclasses.replace(config.training.tokenizer, seed=5)
+    with pytest.raises(CheckpointError, match="trained with seed 0, now asked for 5; use another run folder"):
+        changed = dataclasses.replace(config, training=dataclasses.replace(config.training, tokenizer=other))
+        train_tokenizer(changed, dataset, tmp_path, progress=False)
+    wider = load_config("tiny", {"model.tokenizer.codebook.num_codes": 65})
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        train_tokenizer(wider, dataset, tmp_path, progress=False)
+
+
+def test_a_time_budget_ends_a_run_and_its_schedule():
+    stage = StageConfig(steps=1000, time_budget_minutes=2.0)
+    assert _progress(stage, 10, 60) == pytest.approx(0.5)
+    assert _progress(stage, 900, 60) == pytest.approx(0.9)
+    assert _progress(stage, 10, 121) > 1
+    model = torch.nn.Linear(2, 2)
+    optimizers = build_optimizers(model, stage)
+    assert set_progress(optimizers, stage, 500, 0.0) == pytest.approx(stage.max_lr)
+    assert set_progress(optimizers, stage, 500, 1.0) == pytest.approx(stage.min_lr)
+    assert set_progress(optimizers, stage, 0, 0.0) == pytest.approx(stage.max_lr / stage.warmup_steps)
+
+
+def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest():
+    genie = Genie(load_config("tiny"))
+    optimizers = build_optimizers(genie.dynamics, StageConfig(optimizer="muon"))
+    in_muon = {id(p) for group in optimizers["muon"].param_groups for p in group["params"]}
+    for name, parameter in genie.dynamics.named_parameters():
+        assert (id(parameter) in in_muon) == ("blocks" in name), name
+    assert "muon" not in build_optimizers(genie.dynamics, StageConfig(optimizer="adamw"))
+
+
+def test_wrong_parts_are_named(config, dataset, tmp_path):
+    with pytest.raises(ValueError, match="parts: found .'lam'., wanted one or both"):
+        train_genie(config, dataset, tmp_path, tokenizer=Genie(config), parts=("lam",), progress=False)
+
+
+def test_a_full_disk_while_saving_state_keeps_the_last_good_one(config, dataset, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_after(patch, 4)
+        train_tokenizer(config, dataset, tmp_path, progress=False)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr("genie_lite.storage.save_file", full)
+        train_tokenizer(config, dataset, tmp_path, progress=False)
+    assert [p.name for p in (tmp_path / "state").iterdir()] == ["step-0000004"]
+    train_tokenizer(config, dataset, tmp_path, progress=False)
+    assert read_log(tmp_path)["step"].tolist() == list(range(1, 13))
+
+
+def test_fit_needs_no_more_than_frames(config, dataset, tmp_path):
+    """The loop takes any model and any loss of frames: one hook."""
+    model = torch.nn.Linear(3, 3)
+    fit(
+        model, lambda frames: {"loss": (model(frames) - frames).square().mean()}, dataset,
+        config.training.tokenizer, tmp_path, title="mirror", progress=False,
+    )  # fmt: skip
+    assert read_log(tmp_path)["loss"][-1] < read_log(tmp_path)["loss"][0]

@@ -51,8 +51,13 @@ class DataConfig:
         _require(self.num_envs >= 1, "num_envs", self.num_envs, "1 or more environments")
         for name in ("train_levels", "test_levels"):
             first, count = getattr(self, name)
-            _require(first >= 0 and count >= 1, name, [first, count], "[first level >= 0, number of levels >= 1]; "
-                     "procgen reads 0 levels as *all* levels, which would mix training and test")
+            _require(
+                first >= 0 and count >= 1,
+                name,
+                [first, count],
+                "[first level >= 0, number of levels >= 1]; "
+                "procgen reads 0 levels as *all* levels, which would mix training and test",
+            )
         a, n = self.train_levels
         b, m = self.test_levels
         _require(a + n <= b or b + m <= a, "test_levels", [b, m], f"levels disjoint from train_levels {[a, n]}")
@@ -78,8 +83,12 @@ class TransformerConfig:
         for name in ("num_layers", "d_model", "num_heads"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         if self.qk_size is None or self.v_size is None:
-            _require(self.d_model % self.num_heads == 0, "num_heads", self.num_heads,
-                     f"a divisor of d_model ({self.d_model}), or both qk_size and v_size given")
+            _require(
+                self.d_model % self.num_heads == 0,
+                "num_heads",
+                self.num_heads,
+                f"a divisor of d_model ({self.d_model}), or both qk_size and v_size given",
+            )
         _require(self.head_width % 2 == 0, "qk_size", self.head_width, "an even number (rotary time turns pairs)")
 
     @property
@@ -165,8 +174,12 @@ class ModelConfig:
             patch = getattr(self, part).patch_size
             _require(patch >= 1, f"{part}.patch_size", patch, "1 or more pixels")
             tiles = all(side % patch == 0 for side in self.frame_size)
-            _require(tiles or self.pad_frames, f"{part}.patch_size", patch,
-                     f"a size that tiles frames of {list(self.frame_size)}, or pad_frames: true")
+            _require(
+                tiles or self.pad_frames,
+                f"{part}.patch_size",
+                patch,
+                f"a size that tiles frames of {list(self.frame_size)}, or pad_frames: true",
+            )
 
     def grid(self, patch_size: int) -> tuple[int, int]:
         """Rows and columns of patches that cover a frame; a frame is padded where patches do not tile it."""
@@ -272,8 +285,9 @@ def load_config(preset: str | Path, overrides: dict[str, Any] | None = None) -> 
         names = presets()
         close = difflib.get_close_matches(str(preset), names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ConfigError(f"preset {str(preset)!r}: not found; {hint}presets are {', '.join(names)}, "
-                          "or give the path of a .yaml file")
+        raise ConfigError(
+            f"preset {str(preset)!r}: not found; {hint}presets are {', '.join(names)}, or give the path of a .yaml file"
+        )
     try:
         tree = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:

@@ -42,7 +42,9 @@ class DynamicsModel(nn.Module):
         nn.init.zeros_(self.to_logits.bias)
         nn.init.zeros_(self.to_logits.weight)  # start undecided: cross-entropy log K
 
-    def forward(self, tokens: Tensor, action_vectors: Tensor, generator: torch.Generator | None = None) -> DynamicsOutput:
+    def forward(
+        self, tokens: Tensor, action_vectors: Tensor, generator: torch.Generator | None = None
+    ) -> DynamicsOutput:
         """Hide tokens at random and predict them: one training step's loss.
 
         The masking rate is drawn for every clip from U(`mask_rate`); the first frame is never hidden (section 2.1).
@@ -129,9 +131,7 @@ class DynamicsModel(nn.Module):
         return torch.where(draw < self.corruption, wrong, tokens)
 
 
-def draw_tokens(
-    logits: Tensor, temperature: float, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
+def draw_tokens(logits: Tensor, temperature: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """Sample a token for every place from logits [..., K]: tokens [...] and the probability of each, [...].
 
     temperature 0 takes the most likely one.

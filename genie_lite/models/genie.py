@@ -78,7 +78,9 @@ class Genie(nn.Module):
         if codes.ndim not in (2, 3) or codes.shape[-1] != count:
             raise ValueError(f"tokens: found shape {list(codes.shape)}, wanted [B, T, {count}] or [T, {count}]")
         if codes.is_floating_point() or codes.min() < 0 or codes.max() >= num_tokens:
-            raise ValueError(f"tokens: found {codes.dtype} up to {codes.max()}, wanted whole numbers in [0, {num_tokens})")
+            raise ValueError(
+                f"tokens: found {codes.dtype} up to {codes.max()}, wanted whole numbers in [0, {num_tokens})"
+            )
         with self.inference():
             frames = self.tokenizer.decode(codes.long() if codes.ndim == 3 else codes.long()[None])
         return self.to_uint8(frames)[0 if codes.ndim == 2 else ...]
@@ -171,7 +173,7 @@ class Genie(nn.Module):
         if not folder.is_dir():
             raise CheckpointError(f"checkpoint {str(folder)!r}: no such folder; save one with genie.save(folder)")
         try:
-            config = config_from_dict(storage.read_json(folder / "config.json").get("config"))
+            config = config_from_dict(storage.read_json(folder / "config.json").get("config", {}))
         except ConfigError as error:
             raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
         genie = cls(config)

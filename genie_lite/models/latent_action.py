@@ -72,7 +72,7 @@ class LatentActionModel(nn.Module):
         return self.quantizer.nearest(self.latents(frames))
 
     def predict(self, frames: Tensor, action_vectors: Tensor) -> Tensor:
-        """The frame after each of frames x_1 .. x_t [B, t, H, W, C], given the vectors [B, t, latent_dim] of the actions."""
+        """The frame after each of frames [B, t, H, W, C], given its action's vector, [B, t, latent_dim]."""
         embedded = self.decoder_patches(self.patches.cut(frames))
         actions = self.action_embedding(action_vectors)[:, :, None].to(embedded.dtype)  # added to every position
         decoded = self.decoder(embedded + self.decoder_positions.to(embedded.dtype) + actions)

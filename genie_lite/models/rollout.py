@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ class Rollout:
         temperature: float | None = None,
         seed: int = 0,
     ) -> None:
-        chosen = {"maskgit_steps": maskgit_steps, "temperature": temperature}
+        chosen: dict[str, Any] = {"maskgit_steps": maskgit_steps, "temperature": temperature}
         chosen = {name: value for name, value in chosen.items() if value is not None}
         self.sampling = dataclasses.replace(genie.config.sampling, **chosen)
         self.genie, self.seed = genie, seed

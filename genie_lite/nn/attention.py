@@ -52,7 +52,7 @@ class Attention(nn.Module):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """softmax(q k' / sqrt(d)) v for q [..., Lq, d], k [..., Lk, d], v [..., Lk, e]; mask is True where attending is barred.
+    """softmax(q k' / sqrt(d)) v for q [..., Lq, d], k [..., Lk, d], v [..., Lk, e]; mask is True where barred.
 
     On a CPU short sequences run several times faster as two matrix products than through PyTorch's fused
     attention, whose backward pass is slow there; elsewhere the fused kernel is the faster (docs/experiments.md).

@@ -14,16 +14,17 @@ class STBlock(nn.Module):
     x and the result are [B, T, N, D]. The paper leaves out the feed-forward layer after the spatial attention.
     """
 
-    def __init__(
-        self, d_model: int, num_heads: int, qk_size: int, v_size: int, ffn_size: int, window: int
-    ) -> None:
+    def __init__(self, d_model: int, num_heads: int, qk_size: int, v_size: int, ffn_size: int, window: int) -> None:
         super().__init__()
         self.spatial = Attention(d_model, num_heads, qk_size, v_size, "space")
         self.temporal = Attention(d_model, num_heads, qk_size, v_size, "time", window)
         # SiLU: in bfloat16 on a CPU it takes a tenth of the time of GELU.
-        self.feed_forward = nn.Sequential(
-            nn.Linear(d_model, ffn_size, bias=False), nn.SiLU(), nn.Linear(ffn_size, d_model, bias=False)
-        )
+        grow, shrink = nn.Linear(d_model, ffn_size, bias=False), nn.Linear(ffn_size, d_model, bias=False)
+        self.feed_forward = nn.Sequential(grow, nn.SiLU(), shrink)
+
+        # A block starts as the identity, so depth does not slow the first steps.
+        for last in (self.spatial.out, self.temporal.out, shrink):
+            nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor, cache: TemporalCache | None = None) -> Tensor:
         x = x + self.spatial(_norm(x))
@@ -45,9 +46,6 @@ class STTransformer(nn.Module):
         self.blocks = nn.ModuleList(
             STBlock(d_model, num_heads, qk_size, v_size, ffn_size, window) for _ in range(num_layers)
         )
-        for block in self.blocks:  # every block starts as the identity, so depth does not slow the first steps
-            for last in (block.spatial.out, block.temporal.out, block.feed_forward[-1]):
-                nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor, cache: TemporalCache | None = None) -> Tensor:
         for block in self.blocks:

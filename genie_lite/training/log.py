@@ -36,7 +36,7 @@ class RunLog:
         self._events = _tensorboard(folder) if tensorboard else None
 
     def tick(self, done: float, elapsed: float, step: int, metrics: dict[str, float] | None) -> None:
-        """One step is done; `done` of the run in [0, 1], after `elapsed` seconds. `metrics` is a row, if it is time for one."""
+        """`done` of the run in [0, 1] is behind us after `elapsed` seconds; `metrics` is a row, if one is due."""
         self._bar.update(step - self._bar.n)
         if metrics is None:
             return
@@ -71,9 +71,7 @@ def _read_rows(path: Path) -> list[dict[str, float]]:
         return []
     with path.open(newline="") as file:
         # A row cut short by a kill lacks values, and is left out.
-        return [
-            {k: float(v) for k, v in row.items()} for row in csv.DictReader(file) if None not in row.values()
-        ]
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file) if None not in row.values()]
 
 
 def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:
@@ -91,6 +89,7 @@ def _tensorboard(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ModuleNotFoundError(
-            "tensorboard: not installed; `pip install genie-lite[tensorboard]`, or train without it (log.csv is always written)"
+            "tensorboard: not installed; `pip install genie-lite[tensorboard]`, or train without it: "
+            "log.csv is always written"
         ) from error
     return SummaryWriter(str(folder / "tensorboard"))

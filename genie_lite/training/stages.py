@@ -142,9 +142,7 @@ def _with_fresh_parts(config: Config, base: Genie, parts: Sequence[str]) -> Geni
     return genie
 
 
-def _sampler(
-    dataset: FrameDataset, run_dir: Path, make: Callable[[np.ndarray], np.ndarray]
-) -> Callable[[int], None]:
+def _sampler(dataset: FrameDataset, run_dir: Path, make: Callable[[np.ndarray], np.ndarray]) -> Callable[[int], None]:
     """Pictures of progress: two films of the dataset above what the model makes of them, to samples/step-N.png."""
     length = 8
     starts = dataset.clip_starts(length)

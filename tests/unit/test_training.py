@@ -1,4 +1,4 @@
-"""What a run promises: it learns, never reads true actions, survives kill -9 and Ctrl-C, and resumes with the same numbers."""
+"""What a run promises: it learns, never reads true actions, survives kill -9 and Ctrl-C, resumes with equal numbers."""
 
 import csv
 import dataclasses

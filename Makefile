@@ -36,7 +36,7 @@ lint: $(VENV)/installed-lint  ## ruff (lint and format) and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/installed-lint  ## put every file, notebooks too, in ruff's format
+format: $(VENV)/installed-lint  ## put every Python file in ruff's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -1,4 +1,4 @@
-"""What tests of several folders share; `fakes` beside this file can be imported by all (pythonpath in pyproject.toml)."""
+"""What tests of several folders share; all can import `fakes` beside this file (see pythonpath in pyproject.toml)."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ class PlayWidget(ipywidgets.VBox):
 
     genie: a world, or a PlaySession to go on with. dataset: where new prompts come from; None takes the shipped
     sample. actions: what `describe_actions` returned, or its JSON file; None looks in the world's card, and without
-    any the buttons show plain numbers. scale: screen pixels per frame pixel. gif_folder: where "Save GIF" writes.
+    any the buttons show plain numbers. scale: screen pixels per frame pixel; None takes 5, fewer for wide frames.
+    gif_folder: where "Save GIF" writes.
     Further options (prompt, maskgit_steps, temperature, seed) go to PlaySession.
 
     `action_buttons[a].click()` plays latent action a also where there is no browser.
@@ -48,7 +49,7 @@ class PlayWidget(ipywidgets.VBox):
         dataset: Any = None,
         *,
         actions: Any = None,
-        scale: int = 5,
+        scale: int | None = None,
         gif_folder: str | Path = ".",
         **options: Any,
     ) -> None:
@@ -64,7 +65,7 @@ class PlayWidget(ipywidgets.VBox):
         self.labels = read_labels(source, world.num_latent_actions)
         self.arrow_keys = arrow_keys(self.labels, world.num_latent_actions)
         self.gif_folder = Path(gif_folder)
-        self.scale = scale
+        self.scale = scale or max(1, min(5, 400 // self.session.frame.shape[1]))
         self._seconds: deque[float] = deque(maxlen=10)
         self._marked: int | None = None
         super().__init__(self._build())

@@ -1,0 +1,158 @@
+"""Exercises of notebook 05: solutions pass, placeholders are no mistake, each usual mistake is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from genie_lite.course.checking import get_solution, verdict
+
+
+@pytest.mark.parametrize("name", ["05.1", "05.2", "05.3"])
+def test_the_solution_passes_and_the_placeholder_is_not_answered(name: str) -> None:
+    assert verdict(name, get_solution(name).answer).status == "right"
+    assert verdict(name, lambda *arguments: None).status == "unanswered"
+    assert verdict(name).status == "unanswered"
+
+
+def mask(
+    B: int,
+    T: int,
+    N: int,
+    low: float,
+    high: float,
+    rng: np.random.Generator,
+    rate: tuple[int, ...],
+    draws: tuple[int, ...],
+) -> np.ndarray:
+    hidden = rng.random(draws) < rng.uniform(low, high, rate)
+    hidden = np.broadcast_to(hidden, (B, T, N)).copy()
+    hidden[:, 0] = False
+    return hidden
+
+
+MASKS: dict[str, tuple[Callable, str]] = {
+    "shape": (lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, 1, 1), (B, T, N))[0], "shape"),
+    "float": (lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, 1, 1), (B, T, N)) * 1.0, "wanted bool"),
+    "first frame": (
+        lambda B, T, N, low, high, rng: rng.random((B, T, N)) < rng.uniform(low, high, (B, 1, 1)),
+        "first frame",
+    ),
+    "turned": (lambda B, T, N, low, high, rng: ~mask(B, T, N, low, high, rng, (B, 1, 1), (B, T, N)), "wrong way round"),
+    "per batch": (
+        lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (1, 1, 1), (B, T, N)),
+        "once for the batch",
+    ),
+    "per token": (
+        lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, T, N), (B, T, N)),
+        "for each token",
+    ),
+    "per frame": (
+        lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, T, 1), (B, T, N)),
+        "Every frame has a rate",
+    ),
+    "same places": (lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, 1, 1), (B, 1, N)), "same places"),
+    "visible": (
+        lambda B, T, N, low, high, rng: mask(B, T, N, 1 - high, 1 - low, rng, (B, 1, 1), (B, T, N)),
+        "*below* the rate",
+    ),
+    "any rate": (lambda B, T, N, low, high, rng: mask(B, T, N, 0, 1, rng, (B, 1, 1), (B, T, N)), "between 0 and 1"),
+    "constants": (
+        lambda B, T, N, low, high, rng: mask(B, T, N, 0.5, 1, rng, (B, 1, 1), (B, T, N)),
+        "use the arguments",
+    ),
+    "raises": (lambda B, T, N, low, high, rng: rng.no_such_thing(), "AttributeError"),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_wrong_mask_is_told_what_is_wrong(name: str) -> None:
+    answer, words = MASKS[name]
+    found = verdict("05.1", answer)
+    assert found.status == "wrong" and words in found.message
+
+
+def step(tokens, drawn, score, remaining, mask_token, *, key=None, keep=None, replace=None):
+    hidden = tokens == mask_token
+    result = np.where(hidden if replace is None else replace(hidden), drawn, tokens)
+    order = np.argsort(np.where(hidden, score, np.inf) if key is None else key(score, hidden))
+    result[order[: remaining if keep is None else keep(hidden, remaining)]] = mask_token
+    return result
+
+
+def changes_its_input(tokens, drawn, score, remaining, mask_token):
+    tokens[:] = step(tokens, drawn, score, remaining, mask_token)
+    return tokens
+
+
+def slices_from_the_end(tokens, drawn, score, remaining, mask_token):
+    hidden = tokens == mask_token
+    best_first = np.argsort(np.where(hidden, -score, -np.inf))
+    result = np.where(hidden, drawn, tokens)
+    result[best_first[-remaining:]] = mask_token
+    return result
+
+
+STEPS: dict[str, tuple[Callable, str]] = {
+    "all replaced": (lambda *a: step(*a, replace=lambda hidden: hidden | True), "decided token has changed"),
+    "decided hidden": (lambda *a: step(*a, key=lambda score, hidden: score), "decided is hidden again"),
+    "keeps as many": (lambda *a: step(*a, keep=lambda hidden, remaining: hidden.sum() - remaining), "*stay* hidden"),
+    "one too many": (lambda *a: step(*a, keep=lambda hidden, remaining: remaining + 1), "exactly `remaining`"),
+    "worst first": (lambda *a: step(*a, key=lambda score, hidden: np.where(hidden, -score, np.inf)), "other way"),
+    "any order": (
+        lambda *a: step(*a, key=lambda score, hidden: np.where(hidden, np.arange(40), 99)),
+        "rank by `score`",
+    ),
+    "in place": (changes_its_input, "not its own"),
+    "last step": (slices_from_the_end, "With remaining = 0"),
+    "wrong token": (lambda *a: step(a[0], np.roll(a[1], 1), *a[2:]), "drawn token"),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_wrong_step_is_told_what_is_wrong(name: str) -> None:
+    answer, words = STEPS[name]
+    found = verdict("05.2", answer)
+    assert found.status == "wrong" and words in found.message
+
+
+def decibels(real: np.ndarray, made: np.ndarray, scale: float = 10, axis: object = (-3, -2, -1)) -> np.ndarray:
+    return -scale * np.log10(((real.astype(float) - made) ** 2).mean(axis=axis))
+
+
+def wrapped(real: np.ndarray, made: np.ndarray) -> np.ndarray:
+    return -10 * np.log10(((real - made) ** 2).mean(axis=(-3, -2, -1)))
+
+
+def difference(real, inferred, random, at, psnr=decibels):
+    return float((psnr(real[:, at], inferred[:, at]) - psnr(real[:, at], random[:, at])).mean())
+
+
+DELTAS: dict[str, tuple[Callable, str]] = {
+    "sign": (lambda x, y, z, t: difference(x, z, y, t - 1), "sign is turned"),
+    "index": (lambda x, y, z, t: difference(x, y, z, t), "x_4, not x_3"),
+    "up to t": (lambda x, y, z, t: difference(x, y, z, slice(0, t)), "frames up to t"),
+    "all frames": (lambda x, y, z, t: difference(x, y, z, slice(None)), "over all frames"),
+    "pooled": (
+        lambda x, y, z, t: difference(x, y, z, t - 1, lambda a, b: decibels(a, b, axis=None)),
+        "averaged over films",
+    ),
+    "uint8": (lambda x, y, z, t: difference(x, y, z, t - 1, wrapped), "uint8"),
+    "twenty": (lambda x, y, z, t: difference(x, y, z, t - 1, lambda a, b: decibels(a, b, 20)), "not 20"),
+    "natural": (lambda x, y, z, t: difference(x, y, z, t - 1, lambda a, b: decibels(a, b, 10 * np.log(10))), "natural"),
+    "each film": (lambda x, y, z, t: decibels(x[:, t - 1], y[:, t - 1]), "wanted one number"),
+    "else": (lambda x, y, z, t: 1.0, "wanted"),
+}
+
+
+@pytest.mark.parametrize("name", DELTAS)
+def test_a_wrong_delta_psnr_is_told_what_is_wrong(name: str) -> None:
+    answer, words = DELTAS[name]
+    found = verdict("05.3", answer)
+    assert found.status == "wrong" and words in found.message
+
+
+def test_frames_in_unit_range_are_right_too() -> None:
+    assert verdict("05.3", lambda x, y, z, t: difference(x / 255, y / 255, z / 255, t - 1)).status == "right"

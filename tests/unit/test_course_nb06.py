@@ -1,0 +1,104 @@
+"""Exercises of notebook 06: solutions pass, placeholders are no mistake, each usual mistake is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from genie_lite.course.checking import get_solution, verdict
+
+
+@pytest.mark.parametrize("name", ["06.1", "06.2", "06.3"])
+def test_the_solution_passes_and_the_placeholder_is_not_answered(name: str) -> None:
+    assert verdict(name, get_solution(name).answer).status == "right"
+    assert verdict(name, lambda *arguments: None).status == "unanswered"
+    assert verdict(name).status == "unanswered"
+
+
+def alike(classes: np.ndarray) -> np.ndarray:
+    return classes[:, :, None] == classes[:, None, :]
+
+
+def pairs(row: np.ndarray) -> float:
+    return float(np.mean([row[i] == row[j] for i, j in combinations(range(len(row)), 2)]))
+
+
+AGREEMENTS: dict[str, tuple[Callable, str]] = {
+    "with itself": (lambda c: alike(c).mean(), "Leave the diagonal out"),
+    "upper triangle": (lambda c: np.mean([m[np.triu_indices(len(m))].mean() for m in alike(c)]), "k=1"),
+    "P squared": (lambda c: np.mean([(m.sum() - len(m)) / m.size for m in alike(c)]), "P * (P - 1)"),
+    "twice": (lambda c: 2 * np.mean([pairs(row) for row in c]), "counted twice"),
+    "count": (lambda c: np.mean([np.triu(m, 1).sum() for m in alike(c)]), "number of pairs"),
+    "mode": (lambda c: np.mean([np.bincount(row).max() / len(row) for row in c]), "commonest class"),
+    "columns": (lambda c: np.mean([pairs(column) for column in c.T]), "pairs within a row"),
+    "all pairs": (lambda c: pairs(c.ravel()), "chance level"),
+    "neighbours": (lambda c: np.mean(c[:, 1:] == c[:, :-1]), "neighbouring"),
+    "differ": (lambda c: 1 - np.mean([pairs(row) for row in c]), "differ"),
+    "each action": (lambda c: np.array([pairs(row) for row in c]), "one number"),
+    "else": (lambda c: 0.123, "wanted"),
+}
+
+
+@pytest.mark.parametrize("name", AGREEMENTS)
+def test_a_wrong_agreement_is_told_what_is_wrong(name: str) -> None:
+    answer, words = AGREEMENTS[name]
+    found = verdict("06.1", answer)
+    assert found.status == "wrong" and words in found.message
+
+
+def wins(model: np.ndarray, copying: np.ndarray) -> np.ndarray:
+    return model.mean(0) > copying.mean(0)
+
+
+HORIZONS: dict[str, tuple[Callable, str]] = {
+    "all wins": (lambda m, c: wins(m, c).sum(), "after a gap"),
+    "last win": (lambda m, c: np.flatnonzero(wins(m, c)).max() + 1, "last frame above"),
+    "index": (lambda m, c: np.cumprod(wins(m, c)).sum() - 1, "One too few"),
+    "first loss": (lambda m, c: np.argmin(wins(m, c)) + 1, "One too many"),
+    "every film": (lambda m, c: np.cumprod((m > c).all(0)).sum(), "every single film"),
+    "argmin": (lambda m, c: np.argmin(wins(m, c)), "always wins"),
+    "ties": (lambda m, c: np.cumprod(m.mean(0) >= c.mean(0)).sum(), "tie"),
+    "fraction": (lambda m, c: wins(m, c).mean(), "whole number"),
+    "each film": (lambda m, c: np.cumprod(m > c, axis=1).sum(1), "one whole number"),
+}
+
+
+@pytest.mark.parametrize("name", HORIZONS)
+def test_a_wrong_horizon_is_told_what_is_wrong(name: str) -> None:
+    answer, words = HORIZONS[name]
+    found = verdict("06.2", answer)
+    assert found.status == "wrong" and words in found.message
+
+
+def per_code(choose: Callable, unused: int = -1, every: bool = True) -> Callable:
+    def answer(latent: np.ndarray, env: np.ndarray, A: int) -> np.ndarray:
+        codes = range(A) if every else np.unique(latent)
+        return np.array([choose(env[latent == a]) if (latent == a).any() else unused for a in codes])
+
+    return answer
+
+
+def commonest(keys: np.ndarray) -> int:
+    return int(np.bincount(keys).argmax())
+
+
+DICTIONARIES: dict[str, tuple[Callable, str]] = {
+    "used codes only": (per_code(commonest, every=False), "one entry for each"),
+    "unused is 0": (per_code(commonest, unused=0), "never occurs"),
+    "mean": (per_code(lambda keys: int(np.round(np.mean(keys)))), "Actions are names"),
+    "largest of ties": (per_code(lambda keys: int(15 - np.bincount(15 - keys).argmax())), "the smaller"),
+    "how often": (per_code(lambda keys: int(np.bincount(keys).max())), "how *often*"),
+    "largest": (per_code(lambda keys: int(keys.max())), "largest number"),
+    "turned": (lambda latent, env, A: per_code(commonest)(env, latent, A), "Code 2"),
+    "else": (per_code(lambda keys: 14), "Count the game actions"),
+}
+
+
+@pytest.mark.parametrize("name", DICTIONARIES)
+def test_a_wrong_dictionary_is_told_what_is_wrong(name: str) -> None:
+    answer, words = DICTIONARIES[name]
+    found = verdict("06.3", answer)
+    assert found.status == "wrong" and words in found.message

@@ -1,0 +1,138 @@
+"""The course room: verdicts, sources, figures, and whose checkpoint a lesson takes."""
+
+from __future__ import annotations
+
+import io
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genie_lite import course, load_config
+from genie_lite.course import checking, figures, notes
+from genie_lite.models import Genie
+
+
+@pytest.fixture
+def exercise(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An exercise whose answer is a function that doubles."""
+
+    def judge(answer: object) -> str:
+        found = course.call(answer, 3)
+        if found != 6:
+            raise course.Mistake(f"found {found}, wanted 6")
+        return "Doubled."
+
+    monkeypatch.setitem(checking._checks, "99.1", judge)
+    monkeypatch.setitem(checking._solutions, "99.1", course.Solution(lambda x: 2 * x, "Twice."))
+    return "99.1"
+
+
+def test_a_right_answer_is_right(exercise: str) -> None:
+    assert course.verdict(exercise, lambda x: x + x) == course.Verdict(exercise, "right", "Doubled.")
+
+
+def test_a_wrong_answer_is_told_its_mistake(exercise: str) -> None:
+    verdict = course.verdict(exercise, lambda x: x + 1)
+    assert (verdict.status, verdict.message) == ("wrong", "found 4, wanted 6")
+
+
+@pytest.mark.parametrize("placeholder", [None, ..., lambda x: None])
+def test_a_placeholder_is_unanswered_and_raises_nothing(exercise: str, placeholder: object) -> None:
+    assert course.verdict(exercise, placeholder).status == "unanswered"
+
+
+def test_an_answer_that_raises_is_told_what_and_where(exercise: str) -> None:
+    def answer(x: int) -> int:
+        return x / 0
+
+    verdict = course.verdict(exercise, answer)
+    assert verdict.status == "wrong" and "ZeroDivisionError" in verdict.message and "line" in verdict.message
+
+
+def test_a_result_in_place_of_the_function_is_told_so(exercise: str) -> None:
+    assert "without calling it" in course.verdict(exercise, 6).message
+
+
+def test_no_such_exercise() -> None:
+    with pytest.raises(course.CourseError, match="98.7"):
+        course.verdict("98.7", 1)
+    with pytest.raises(course.CourseError, match="no such exercise"):
+        course.verdict("../x", 1)
+
+
+def test_a_verdict_escapes_what_a_learner_wrote(exercise: str) -> None:
+    assert "<script>" not in course.Verdict(exercise, "wrong", "<script> `a`").html()
+
+
+def test_source_between_two_texts() -> None:
+    code, where = notes.source_of(Genie.encode, start="pixels, single", end="return")
+    assert code.splitlines()[0].startswith("pixels, single")
+    assert code.splitlines()[-1].strip().startswith("return")
+    assert where.startswith("genie_lite/models/genie.py, lines ")
+    first, last = where.rsplit(" ", 1)[1].split("–")
+    lines = Path(str(Genie.encode.__code__.co_filename)).read_text().splitlines()
+    assert lines[int(first) - 1].strip() == code.splitlines()[0] and lines[int(last) - 1].strip().startswith("return")
+
+
+def test_source_names_a_text_that_is_nowhere() -> None:
+    with pytest.raises(ValueError, match="no line has 'lambda q'"):
+        notes.source_of(Genie.encode, start="lambda q")
+
+
+def test_outside_a_notebook_texts_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="genie_lite.course"):
+        assert not course.expect("gain", 5.0, 1, 2, "dB")
+    assert "gain: 5 dB (1 to 2 dB at preset laptop; outside" in caplog.text
+
+
+def test_films_as_a_strip_keep_their_pixels() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    picture = np.asarray(
+        figures.film_picture([frames, frames[:2]], ["one", "two"], title="films", columns="abc", scale=1)
+    )
+    found = [
+        np.array_equal(picture[y : y + 8, x : x + 8], frames[2]) for y in range(60) for x in range(picture.shape[1] - 7)
+    ]
+    assert sum(found) == 1, "the third frame is in the first row and missing in the second"
+
+
+def test_a_film_of_the_wrong_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="float64"):
+        figures.film_picture([np.zeros((2, 8, 8, 3))])
+
+
+def test_an_animation_has_every_frame() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    picture = Image.open(io.BytesIO(figures.animation([frames, frames[:2]], labels=["a", "b"])))
+    assert picture.format == "PNG" and picture.n_frames == 5
+
+
+def test_the_seed_reaches_every_stage(tmp_path: Path) -> None:
+    this = course.start("tiny", seed=7, run_dir=tmp_path)
+    assert {this.config.training.tokenizer.seed, this.config.training.dynamics.seed} == {7}
+    assert this.config.model == load_config("tiny").model
+    assert this.folder("dynamics") != course.start("tiny", 8, tmp_path).folder("dynamics")
+
+
+def test_a_stage_takes_your_own_checkpoint_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    this = course.start("tiny", run_dir=tmp_path)
+    shipped = Genie(load_config("tiny"))
+    monkeypatch.setattr("genie_lite.load", lambda name, device: shipped)
+    assert this.stage("tokenizer") is shipped
+    own = Genie(load_config("tiny"))
+    own.save(this.folder("tokenizer") / "checkpoint")
+    loaded = this.stage("tokenizer")
+    assert loaded is not shipped
+    frames = np.zeros((2, 64, 64, 3), np.uint8)
+    assert np.array_equal(loaded.encode(frames), own.encode(frames))
+    with pytest.raises(course.CourseError, match="wanted one of tokenizer"):
+        this.stage("tokeniser")
+
+
+def test_tiny_reads_the_shipped_films_and_writes_nothing(tmp_path: Path) -> None:
+    this = course.start("tiny", run_dir=tmp_path / "run")
+    assert this.train.attributes["split"] == "train" and this.test.attributes["split"] == "test"
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,100 @@
+"""Exercises of notebook 02: solutions pass and agree with the real modules, and each usual mistake is told apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from genie_lite.course import verdict
+from genie_lite.course.checking import get_solution
+from genie_lite.nn.attention import Attention
+from genie_lite.nn.st_transformer import STBlock
+
+
+@pytest.mark.parametrize("name", ["02.1", "02.2", "02.3"])
+def test_the_solution_is_right_and_the_stub_unanswered(name: str) -> None:
+    assert verdict(name, get_solution(name).answer).status == "right"
+    assert verdict(name, lambda *_: None).status == "unanswered"
+
+
+def test_the_mask_of_the_solution_is_what_the_real_layer_lets_through() -> None:
+    frames, tokens, window = 6, 3, 3
+    layer = Attention(8, 1, 8, 8, "time", window)
+    x = torch.randn(1, frames, tokens, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    y = layer(x).reshape(frames * tokens, 8)
+    felt = [torch.autograd.grad(row.sum(), x, retain_graph=True)[0].abs().sum(-1).flatten() > 0 for row in y]
+    assert np.array_equal(torch.stack(felt).numpy(), get_solution("02.2").answer(frames, tokens, window))
+
+
+def test_the_count_of_the_solution_is_that_of_the_real_block() -> None:
+    sizes = (12, 3, 6, 5, 7)
+    block = STBlock(*sizes, window=4)
+    assert sum(p.numel() for p in block.parameters()) == get_solution("02.3").answer(*sizes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "words"),
+    [
+        ("full", lambda t, n: t * n, "squared"),
+        ("full", lambda t, n: t * n * n + n * t * t, "space and time together"),
+        ("full", lambda t, n: t * n * (t * n + 1) // 2, "causal half"),
+        ("space", lambda t, n: n * n, "one frame"),
+        ("space", lambda t, n: (t * n) ** 2, "do not meet"),
+        ("time", lambda t, n: n * t * t, "counts the future"),
+        ("time", lambda t, n: n * t * (t - 1) // 2, "itself"),
+        ("time", lambda t, n: t * (t + 1) // 2, "one place"),
+        ("time", lambda t, n: -1, "wanted"),
+    ],
+)
+def test_mistakes_with_pairs(kind: str, wrong, words: str) -> None:
+    right = get_solution("02.1").answer
+    found = verdict("02.1", lambda t, n, k: wrong(t, n) if k == kind else right(t, n, k))
+    assert found.status == "wrong" and words in found.message, found
+
+
+def mask(frames: int, tokens: int, window: int, rule):
+    t, n = np.divmod(np.arange(frames * tokens), tokens)
+    return rule(n[:, None] == n[None], t[:, None] - t[None], window)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (lambda same, back, w: same & (back <= 0) & (back > -w), "Turned round"),
+        (lambda same, back, w: ~(same & (back >= 0) & (back < w)), "Upside down"),
+        (lambda same, back, w: same & (back > 0) & (back < w), "may not see itself"),
+        (lambda same, back, w: same & (abs(back) < w), "future is visible"),
+        (lambda same, back, w: same & (back >= 0), "window is missing"),
+        (lambda same, back, w: same & (back >= 0) & (back <= w), "one too long"),
+        (lambda same, back, w: (back >= 0) & (back < w), "stays at one place"),
+        (lambda same, back, w: same & (back == 0), "may look at token"),
+        (lambda same, back, w: (same & (back >= 0)) * 2, "True"),
+        (lambda same, back, w: same[0], "shape"),
+    ],
+)
+def test_mistakes_with_the_mask(rule, words: str) -> None:
+    found = verdict("02.2", lambda t, n, w: mask(t, n, w, rule))
+    assert found.status == "wrong" and words in found.message, found
+
+
+def count(d, heads, qk, v, ffn, *, layers=2, forwards=2, keys=2, values=1, out=1):
+    attention = d * heads * (keys * qk + values * v) + out * heads * v * d
+    return layers * attention + forwards * d * ffn
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"layers": 1}, "one attention only"),
+        ({"forwards": 4}, "two feed-forward"),
+        ({"forwards": 0}, "missing"),
+        ({"forwards": 1}, "up, then down"),
+        ({"keys": 1}, "queries *and* keys"),
+        ({"out": 0}, "the way back to D"),
+        ({"keys": 3}, "no biases"),
+    ],
+)
+def test_mistakes_with_parameters(wrong: dict, words: str) -> None:
+    found = verdict("02.3", lambda *sizes: count(*sizes, **wrong))
+    assert found.status == "wrong" and words in found.message, found

@@ -29,7 +29,7 @@ notebooks: $(VENV)/installed  ## run every notebook in place at its own paramete
 	$(BIN)/python tools/course.py refresh --only "$(ONLY)"
 
 test: $(VENV)/installed-test  ## unit, notebook and browser tests (browser: needs Chromium; skipped without, unless CI=true)
-	$(BIN)/python -m pytest --nbval-lax tests notebooks
+	$(BIN)/python -m pytest --durations=10 --nbval-lax tests notebooks
 
 lint: $(VENV)/installed-lint  ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .

@@ -39,9 +39,7 @@ def draw_mask(answer: Function) -> str:
             "wanted one for each clip: rates of shape (B, 1, 1)."
         )
     if abs(shares.mean() - 0.25) < 0.06:
-        raise Mistake(
-            "A quarter is hidden on average instead of three quarters: hide where the random number is *below* the rate."
-        )
+        raise Mistake("A quarter is hidden, not three quarters: hide where the random number is *below* the rate.")
     if abs(shares.mean() - 0.5) < 0.07:
         raise Mistake("Half is hidden on average: the rate lies between 0 and 1 instead of between `low` and `high`.")
     if shares.min() < 0.35 or abs(shares.mean() - 0.75) > 0.07:
@@ -81,16 +79,14 @@ def one_step(answer: Function) -> str:
         raise Mistake("A decided token has changed: what is decided stays, only hidden places take their drawn token.")
     if after.sum() != remaining:
         if after.sum() == hidden.sum() - remaining:
-            raise Mistake(
-                f"{after.sum()} places are hidden: you decide `remaining` of them; wanted {remaining} to *stay* hidden."
-            )
+            raise Mistake(f"{after.sum()} are hidden: you decide `remaining`; wanted {remaining} to *stay* hidden.")
         raise Mistake(f"{after.sum()} places are hidden after the step; wanted exactly `remaining`, {remaining}.")
     if score[hidden & after].max() > score[hidden & ~after].min():
         wrong_way = score[hidden & after].min() > score[hidden & ~after].max()
         raise Mistake(
             "The best-scored places stay hidden and the worst are decided: sort the other way."
             if wrong_way
-            else "It is not the best-scored of the hidden places that are decided: rank by `score`, among hidden places."
+            else "It is not the best-scored hidden places that are decided: rank by `score`, among hidden ones."
         )
     if (result != drawn)[hidden & ~after].any():
         raise Mistake("Newly decided places do not hold their drawn token: take `drawn` at the same place.")
@@ -113,30 +109,32 @@ def delta_psnr(answer: Function) -> str:
     if np.size(value) != 1:
         raise Mistake(f"The answer has shape {np.shape(value)}; wanted one number, the mean over films.")
     found = float(np.asarray(value).reshape(()))
-    wanted = _delta(real, *noisy, t - 1)
+
+    def delta(at: int | slice = t - 1, **kind: Any) -> float:
+        return _delta(real, noisy[0], noisy[1], at, **kind)
+
+    wanted = delta()
     mistakes = [
         (-wanted, "The sign is turned: it is PSNR with inferred actions minus PSNR with random ones."),
-        (_delta(real, *noisy, t), "That is x_4, not x_3: entry 0 is x_1, so x_t is entry t - 1."),
-        (_delta(real, *noisy, slice(0, t)), "That is the mean over frames up to t; wanted the frame x_t alone."),
-        (_delta(real, *noisy, slice(None)), "That is the mean over all frames; wanted the frame x_t alone."),
-        (_delta(real, *noisy, t - 1, pooled=True), "The squared error is averaged over films before the logarithm; "
+        (delta(t), "That is x_4, not x_3: entry 0 is x_1, so x_t is entry t - 1."),
+        (delta(slice(0, t)), "That is the mean over frames up to t; wanted the frame x_t alone."),
+        (delta(slice(None)), "That is the mean over all frames; wanted the frame x_t alone."),
+        (delta(pooled=True), "The squared error is averaged over films before the logarithm; "
          "wanted the PSNR of each film, then the mean."),
-        (_delta(real, *noisy, t - 1, wrap=True), "uint8 cannot hold a negative difference: 3 - 5 gives 254. "
+        (delta(wrap=True), "uint8 cannot hold a negative difference: 3 - 5 gives 254. "
          "Turn frames into floats before you subtract."),
-        (_delta(real, *noisy, t - 1, wrap="square"), "uint8 cannot hold a square: turn frames into floats before you subtract."),
-        (_delta(real, *noisy, t - 1, scale=20), "The mean squared error is a square already: 10 times its logarithm, not 20."),
-        (_delta(real, *noisy, t - 1, scale=10 * np.log(10)), "That is the natural logarithm; decibels use "
+        (delta(wrap="square"), "uint8 cannot hold a square either: take floats first."),
+        (delta(scale=20), "The mean squared error is a square already: 10 times its logarithm, not 20."),
+        (delta(scale=10 * np.log(10)), "That is the natural logarithm; decibels use "
          "the logarithm to base 10."),
     ]  # fmt: skip
     if np.isclose(found, wanted, atol=1e-6):
-        return (
-            f"{wanted:.2f} dB here. Whether frames are in 0 to 255 or in 0 to 1 makes no difference: the peak cancels."
-        )
+        return f"{wanted:.2f} dB here. In 0 to 255 or in 0 to 1: the peak cancels."
     for mistaken, message in mistakes:
         if np.isclose(found, mistaken, atol=1e-6):
             raise Mistake(message)
     raise Mistake(
-        f"Found {found:.3f} dB, wanted {wanted:.3f}. For each film: mean squared error over pixels and channels of frame x_t, "
+        f"Found {found:.3f} dB, wanted {wanted:.3f}. For each film: mean squared error of frame x_t, "
         "PSNR of it, the difference of the two; then the mean over films."
     )
 

@@ -27,7 +27,7 @@ def agreement(answer: Function) -> str:
     actions, prompts = CLASSES.shape
     wanted = np.mean([[row[i] == row[j] for i, j in combinations(range(prompts), 2)] for row in CLASSES])
     if np.isclose(found, wanted):
-        return f"{wanted:.2f} here. Its rival is the same number for pairs under *any* two actions; never show one without the other."
+        return f"{wanted:.2f} here. Its rival is the same number under *any* two actions; show both."
     flat = CLASSES.ravel()
     across = CLASSES[:, None, :] == CLASSES[None, :, :]  # [A, A, P]
     turned = (across.sum((0, 1)) - actions).mean() / (actions * (actions - 1))
@@ -119,7 +119,7 @@ def dictionary(answer: Function) -> str:
     got = result[[0, 1, 3]]
     if np.abs(got - means).max() < 1:
         raise Mistake(
-            "That is the mean of the actions. Actions are names: the mean of *left* and *jump* means nothing. Take the commonest."
+            "That is the mean of the actions. Actions are names: *left* plus *jump* means nothing. Take the commonest."
         )
     if got[1] == 4 and got[0] == 7 and got[2] == 5:
         raise Mistake("Code 1 goes twice with 2 and twice with 4: of equally frequent actions the smaller was wanted.")

@@ -80,8 +80,9 @@ class Rollout:
         if not self._past:
             raise IndexError("undo: no step left to undo")
         past = self._past.pop()
-        self._dynamics_cache.rewind(past.dynamics)
-        self._decoder_cache.rewind(past.decoder)
+        with torch.inference_mode():
+            self._dynamics_cache.rewind(past.dynamics)
+            self._decoder_cache.rewind(past.decoder)
         self.tokens, self.frame = past.tokens, past.frame
         return self.frame
 

@@ -49,8 +49,8 @@ def test_a_wrong_agreement_is_told_what_is_wrong(name: str) -> None:
     assert found.status == "wrong" and words in found.message
 
 
-def wins(model: np.ndarray, copying: np.ndarray) -> np.ndarray:
-    return model.mean(0) > copying.mean(0)
+def wins(model: np.ndarray, rival: np.ndarray) -> np.ndarray:
+    return model.mean(0) > rival.mean(0)
 
 
 HORIZONS: dict[str, tuple[Callable, str]] = {

@@ -58,15 +58,15 @@ def agreement(answer: Function) -> str:
 
 @exercise("06.2")
 def horizon(answer: Function) -> str:
-    """For how many frames the mean PSNR stays above copying's, without a gap from the start."""
-    copying = np.full((3, 8), 10.0)
-    gap = copying + [[4, 3, 2, -1, 2, 1, -2, -3], [1, 1, -1, -3, 1, 1, -2, -3], [1, -1, 1, -1, 1, 1, -2, -3]]
-    found = _whole(call(answer, gap, copying))
-    above = gap.mean(0) > copying.mean(0)
+    """For how many frames the mean PSNR stays above a rival's, without a gap from the start."""
+    rival = np.full((3, 8), 10.0)
+    gap = rival + [[4, 3, 2, -1, 2, 1, -2, -3], [1, 1, -1, -3, 1, 1, -2, -3], [1, -1, 1, -1, 1, 1, -2, -3]]
+    found = _whole(call(answer, gap, rival))
+    above = gap.mean(0) > rival.mean(0)
     mistakes = {
         int(above.sum()): "You count every frame that is above, also one after a gap. Stop at the first that is not.",
         int(np.flatnonzero(above)[-1])
-        + 1: "That is the last frame above copying; there is a gap before it. Stop at the first frame below.",
+        + 1: "That is the last frame above the rival; there is a gap before it. Stop at the first frame below.",
         2: "One too few: columns 0, 1 and 2 are above, and that makes three frames.",
         4: "One too many: the first frame that loses does not count.",
         1: "You wanted every single film to be above. Take the mean over films first.",
@@ -78,23 +78,23 @@ def horizon(answer: Function) -> str:
     if found != 3:
         raise Mistake(
             mistakes.get(
-                found, f"Found {found}, wanted 3: means above copying are at t = 1, 2, 3 and, after a gap, 5 and 6."
+                found, f"Found {found}, wanted 3: means above the rival's are at t = 1, 2, 3 and, after a gap, 5 and 6."
             )
         )
-    if (best := _whole(call(answer, copying + 1, copying))) != 8:
+    if (best := _whole(call(answer, rival + 1, rival))) != 8:
         raise Mistake(
             f"A model that always wins gives {best}; wanted all 8 frames. (argmax of nothing but False is 0.)"
         )
-    if (worst := _whole(call(answer, copying - 1, copying))) != 0:
+    if (worst := _whole(call(answer, rival - 1, rival))) != 0:
         raise Mistake(f"A model that loses at t = 1 gives {worst}; wanted 0.")
-    if _whole(call(answer, copying, copying)) != 0:
+    if _whole(call(answer, rival, rival)) != 0:
         raise Mistake("A tie counts as a win: wanted strictly above, `>`.")
-    uneven = np.array([[10.0, 10], [30, 30]])  # copying itself differs from frame to frame and film to film
+    uneven = np.array([[10.0, 10], [30, 30]])  # the rival itself differs from frame to frame and film to film
     if (found := _whole(call(answer, uneven + [[6, -3], [-4, 1]], uneven))) != 1:
         raise Mistake(
-            f"With films of very different copying the answer is {found}; wanted 1. Compare means, frame by frame."
+            f"With films of very different PSNR the answer is {found}; wanted 1. Compare means, frame by frame."
         )
-    return "A number that a still picture cannot fool."
+    return "With copying as the rival, a number that no still picture can fool."
 
 
 @exercise("06.3")

@@ -16,9 +16,9 @@ def agreement(classes: np.ndarray) -> float:
 
 
 @solution("06.2")
-def horizon(model: np.ndarray, copying: np.ndarray) -> int:
+def horizon(model: np.ndarray, rival: np.ndarray) -> int:
     """A running product of wins is 1 until the first loss, and 0 ever after."""
-    wins = model.mean(axis=0) > copying.mean(axis=0)
+    wins = model.mean(axis=0) > rival.mean(axis=0)
     return int(np.cumprod(wins).sum())
 
 

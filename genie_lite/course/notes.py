@@ -31,8 +31,8 @@ def say(markdown: str, plain: str | None = None) -> None:
     display({"text/plain": plain or markdown, "text/markdown": markdown})
 
 
-def expect(name: str, value: float, low: float, high: float, unit: str = "") -> bool:
-    """Show a measured number beside the range it had in runs at preset laptop; whether it lies in it. Never raises."""
+def expect(name: str, value: float, low: float, high: float, unit: str = "") -> None:
+    """Show a measured number beside the range it had in runs at preset laptop. Never raises."""
     inside = low <= value <= high
     unit = f" {unit}" if unit else ""
     verdict = "as expected" if inside else "outside: another preset, machine or seed, or something worth a look"
@@ -40,7 +40,6 @@ def expect(name: str, value: float, low: float, high: float, unit: str = "") -> 
         f"**{name}: {value:.3g}{unit}** ({low:g} to {high:g}{unit} at preset laptop; {verdict})",
         f"{name}: {value:.3g}{unit} ({low:g} to {high:g}{unit} at preset laptop; {verdict})",
     )
-    return inside
 
 
 def show_source(obj: Any, *, start: str | int | None = None, end: str | int | None = None) -> None:

@@ -38,6 +38,6 @@ def load(name_or_path: str | Path, device: str | None = None) -> Genie:
 
 def doctor() -> Any:
     """What is installed, what is missing, what this machine can do, and what that means for run times."""
-    from genie_lite.doctor import examine
+    from genie_lite.checkup import examine
 
     return examine()

@@ -12,7 +12,7 @@ import torch
 
 import genie_lite
 from genie_lite import machine
-from genie_lite.doctor import Report, examine
+from genie_lite.checkup import Report, examine
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import platform
 import sys
 import textwrap
-import types
 from dataclasses import dataclass
 from typing import Literal
 
@@ -245,13 +244,3 @@ def _chromium() -> Finding:
     if path is None:
         return Finding("Chromium", "note", "not on PATH", "only browser tests need it; make test skips them")
     return Finding("Chromium", "ok", path, "browser tests can run")
-
-
-class _Callable(types.ModuleType):
-    """Keeps `genie_lite.doctor()` working once this module, its namesake, is an attribute of the package."""
-
-    def __call__(self) -> Report:
-        return examine()
-
-
-sys.modules[__name__].__class__ = _Callable

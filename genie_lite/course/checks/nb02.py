@@ -91,7 +91,13 @@ def _by_place(frames: int, tokens: int, window: int) -> np.ndarray:
     return (n[:, None] == n[None]) & (back >= 0) & (back < window)
 
 
-PARAMETER_CASES = [(60, 3, 10, 7, 110), (192, 3, 64, 64, 384), (512, 8, 64, 64, 128), (512, 8, 32, 64, 128), (30, 2, 8, 5, 7)]
+PARAMETER_CASES = [
+    (60, 3, 10, 7, 110),
+    (192, 3, 64, 64, 384),
+    (512, 8, 64, 64, 128),
+    (512, 8, 32, 64, 128),
+    (30, 2, 8, 5, 7),
+]
 
 
 @exercise("02.3")

@@ -1,4 +1,7 @@
-"""Runs the notebooks of the course: `run` into a folder for `make course`, `refresh` in place for `make notebooks`."""
+"""Runs the notebooks of the course: `run` into a folder for `make course`, `refresh` in place for `make notebooks`.
+
+`keep` puts what a finished `run` showed into the notebooks themselves, so that a reader on the web sees it.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,9 @@ def main() -> int:
     for command in (run, in_place):
         command.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
     commands.add_parser("one", help="what refresh does, for one notebook").add_argument("path", type=Path)
+    keep = commands.add_parser("keep", help="put what a finished `run` showed into the notebooks themselves")
+    keep.add_argument("--out", type=Path, required=True, help="the folder that `run` filled")
+    keep.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
     options = parser.parse_args()
     if options.command == "one":
         return refresh(options.path)
@@ -34,6 +40,8 @@ def main() -> int:
     if not notebooks:
         print(f"no notebook {options.only}*.ipynb in {NOTEBOOKS}", file=sys.stderr)
         return 2
+    if options.command == "keep":
+        return max(adopt(path, options.out / path.name) for path in notebooks)
     if options.command == "refresh":
         return run_all(notebooks, lambda path: measured(__file__, "one", str(path)))
     options.out.mkdir(parents=True, exist_ok=True)
@@ -92,17 +100,58 @@ def refresh(path: Path) -> int:
     except CellExecutionError as error:
         print(error, file=sys.stderr)
         return 1
+    tidy(notebook)
+    nbformat.write(notebook, path)
+    return 0
+
+
+def adopt(path: Path, executed: Path) -> int:
+    """Take the outputs of an executed copy into a notebook whose cells are the same; 1 when a cell differs."""
+    notebook, copy = nbformat.read(path, as_version=4), nbformat.read(executed, as_version=4)
+    shown = {cell.id: cell for cell in copy.cells}
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, start=1):
+        other = shown.get(cell.id)
+        if other is None or other.source != cell.source:
+            print(f"{path.name}: a cell has changed since {executed} was run; run it again:\n{cell.source[:200]}")
+            return 1
+        cell.outputs, cell.execution_count = other.outputs, count
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = count
+    tidy(notebook)
+    nbformat.write(notebook, path)
+    return 0
+
+
+def tidy(notebook) -> None:
+    """Keep what a reader on the web can see: no live widgets, progress bars as they ended, plain metadata."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
     for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not only_a_widget(output)]
+            cell.outputs = merge_streams([output for output in cell.outputs if not only_a_widget(output)])
             for output in cell.outputs:
                 output.get("data", {}).pop(WIDGET, None)
-    nbformat.write(notebook, path)
-    return 0
+
+
+def merge_streams(outputs: list) -> list:
+    """Join pieces of one stream, and let each line be what was last written over it (carriage returns)."""
+    merged: list = []
+    for output in outputs:
+        if output.output_type == "stream" and merged and merged[-1].get("name") == output.name:
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    for output in merged:
+        if output.output_type == "stream":
+            lines = output.text.replace("\r\n", "\n").split("\n")
+            output.text = "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines)
+    return [output for output in merged if output.output_type != "stream" or output.text.strip()]
 
 
 def only_a_widget(output) -> bool:

@@ -27,12 +27,15 @@ class RunLog:
         self.rows = [row for row in _read_rows(self.path) if row["step"] <= step]
         self._columns = list(self.rows[0]) if self.rows else []
         _write_rows(self.path, self.rows)
-        size = f"{stage.clips} clips of {stage.frames} frames"
         self._bar = tqdm(
-            total=stage.steps, initial=step, desc=f"{title} ({size} a step)", unit="step", mininterval=2.0,
-            disable=not progress, file=sys.stderr, ncols=110, dynamic_ncols=False, ascii=" ▏▎▍▌▋▊▉█",
-        )  # fmt: skip
-        self._budget = stage.time_budget_minutes
+            total=stage.steps,
+            initial=step,
+            desc=f"{title}, {stage.clips} clips of {stage.frames} frames a step",
+            bar_format="{desc}: {percentage:3.0f}% |{bar:20}| step {n_fmt} of {total_fmt}, {elapsed}{postfix}",
+            mininterval=2.0,
+            disable=not progress,
+            file=sys.stderr,
+        )
         self._events = _tensorboard(folder) if tensorboard else None
 
     def tick(self, done: float, elapsed: float, step: int, metrics: dict[str, float] | None) -> None:
@@ -41,8 +44,8 @@ class RunLog:
         if metrics is None:
             return
         minutes = elapsed / 60 * (1 / max(done, 1e-6) - 1)
-        shown = {key: f"{metrics[key]:.4g}" for key in metrics if key not in ("step", "minutes", "lr")}
-        self._bar.set_postfix({**shown, "to go": f"{minutes:.1f} min"}, refresh=False)
+        shown = {key: f"{metrics[key]:.4g}" for key in metrics if key not in ("step", "minutes", "lr", "grad_norm")}
+        self._bar.set_postfix({"minutes to go": f"{minutes:.1f}", **shown}, refresh=False)
         self.rows.append(metrics)
         if not self._columns:
             self._columns = list(metrics)

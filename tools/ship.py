@@ -1,0 +1,53 @@
+"""Makes a shipped checkpoint of a trained world: bfloat16 weights, and a card with recipe, actions and metrics."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from pathlib import Path
+
+import torch
+
+import genie_lite
+from genie_lite.data import data_folder, open_dataset, sample_dataset
+from genie_lite.evaluation import describe_actions, evaluate_genie
+from genie_lite.models import Genie
+from genie_lite.training import read_log
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="name to ship it under, for genie_lite.load(name)")
+    parser.add_argument("runs", type=Path, help="folder that holds the stages' run folders")
+    parser.add_argument("--data", default=None, help="held-out films to measure on (default: the shipped sample's)")
+    parser.add_argument("--clips", type=int, default=200)
+    parser.add_argument("--hardware", default=f"{platform.machine()}, {torch.get_num_threads()} threads")
+    options = parser.parse_args()
+
+    genie = Genie.load(options.runs / "dynamics" / "checkpoint")
+    films = open_dataset(options.data) if options.data else sample_dataset("test")
+    folder = data_folder() / "checkpoints" / options.name
+    genie.save(folder, dtype=torch.bfloat16)
+    genie = Genie.load(folder)  # what is measured is what ships, after rounding
+    report = evaluate_genie(genie, films, clips=options.clips)
+    stages = ("tokenizer", "latent_action", "dynamics")
+    logs = {stage: read_log(options.runs / stage) for stage in stages}
+    genie.card |= {
+        "name": options.name,
+        "paper": "arXiv 2402.15391",
+        "version": genie_lite.__version__,
+        "hardware": options.hardware,
+        "minutes": {stage: round(float(log["minutes"][-1]), 1) for stage, log in logs.items()},
+        "steps": {stage: int(log["step"][-1]) for stage, log in logs.items()},
+        "films": {key: films.attributes.get(key) for key in ("game", "options", "levels", "policy", "frame_stride")},
+        "actions": [motion.to_dict() for motion in describe_actions(genie, films)],
+        "metrics": {name: [round(float(x), 4) for x in values] for name, values in report.metrics.items()},
+        "curves": {name: [round(float(point.value), 2) for point in curve] for name, curve in report.curves.items()},
+    }
+    genie.save(folder, dtype=torch.bfloat16)
+    print(report.table())
+    print(f"{folder}: {sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -158,3 +158,20 @@ def test_an_evaluated_quantizer_does_not_learn():
     before = {name: value.clone() for name, value in quantizer.state_dict().items()}
     quantizer(torch.randn(10, 4))
     assert all(torch.equal(before[name], value) for name, value in quantizer.state_dict().items())
+
+
+def test_without_native_bfloat16_everything_stays_float32(monkeypatch):
+    import genie_lite.nn.precision as precision
+
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False, raising=False)
+    assert not precision.native_bfloat16("cpu")
+    with precision.autocast("cpu"):
+        assert (torch.randn(2, 3) @ torch.randn(3, 2)).dtype == torch.float32
+    with precision.autocast("cpu", "bfloat16"):  # asked for by name, it is used all the same
+        assert (torch.randn(2, 3) @ torch.randn(3, 2)).dtype == torch.bfloat16
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    monkeypatch.setattr(precision.platform, "machine", lambda: "x86_64")
+    assert precision.native_bfloat16("cpu")
+    monkeypatch.setattr(precision.platform, "machine", lambda: "arm64")
+    assert not precision.native_bfloat16("cpu")

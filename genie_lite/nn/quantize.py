@@ -96,6 +96,11 @@ class VectorQuantizer(nn.Module):
         share = self.usage / self.usage.sum()
         return float(torch.exp(-(share * share.clamp_min(1e-9).log()).sum()))
 
+    def restart_sums(self) -> None:
+        """Let the running sums begin again from the codebook as it is and the usage as it was."""
+        self.latent_sums.copy_(self.codebook.detach() * self.usage[:, None])
+        self.idle_steps.zero_()
+
     def _place(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors, dim=-1) if self.normalize else vectors
 

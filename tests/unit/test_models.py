@@ -258,6 +258,8 @@ def test_a_saved_genie_comes_back_the_same(genie, films, tmp_path):
     assert sorted(p.name for p in (tmp_path / "world").iterdir()) == ["card.json", "config.json", "model.safetensors"]
     half = genie.save(tmp_path / "half", dtype=torch.bfloat16) / "model.safetensors"
     assert half.stat().st_size < 0.6 * (tmp_path / "world" / "model.safetensors").stat().st_size
+    shared = Genie.load(tmp_path / "half").tokenizer.quantizer
+    assert torch.equal(shared.latent_sums, shared.codebook * shared.usage[:, None])
     assert Genie.load(tmp_path / "half").dynamics.to_logits.weight.dtype == torch.float32
 
 

@@ -1,0 +1,62 @@
+"""The shipped world is small, says what it is, and obeys: on held-out films it beats copying and random actions."""
+
+import numpy as np
+import pytest
+
+import genie_lite
+from genie_lite.data import data_folder, sample_dataset
+from genie_lite.evaluation import LEFT_RIGHT, code_usage, measure_motion, pick_clips, score_rollouts
+from genie_lite.play import read_labels
+
+
+@pytest.fixture(scope="module")
+def genie():
+    return genie_lite.load("laptop", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def films() -> np.ndarray:
+    dataset = sample_dataset("test")
+    starts, _ = pick_clips(dataset, 40, 9, seed=0)
+    return dataset.read_clips(starts, 9)
+
+
+def test_it_is_small_and_holds_no_pickle():
+    folder = data_folder() / "checkpoints" / "laptop"
+    assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".json", ".safetensors"]
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 15e6
+
+
+def test_its_preset_is_the_one_in_the_package(genie):
+    assert genie.config.model == genie_lite.load_config("laptop").model
+    assert genie.config.sampling == genie_lite.load_config("laptop").sampling
+
+
+def test_its_card_says_how_it_was_made_and_what_its_buttons_do(genie):
+    assert genie.card["trained"] == ["dynamics", "latent_action", "tokenizer"]
+    assert {"minutes", "steps", "hardware", "films", "metrics"} <= set(genie.card)
+    assert len(read_labels(genie.card["actions"], genie.num_latent_actions)) == genie.num_latent_actions
+
+
+def test_every_action_is_alive_on_held_out_films(genie, films):
+    assert code_usage(genie.infer_actions(films), genie.num_latent_actions).shares.min() > 0.03
+
+
+def test_what_the_buttons_say_is_what_they_do(genie, films):
+    """The leftmost and the rightmost arrow of the card move the generated player apart, from the same prompts."""
+    labels = read_labels(genie.card["actions"], genie.num_latent_actions)
+    order = np.argsort([label.dx for label in labels])
+    across = []
+    for action in (order[0], order[-1]):
+        held = np.full((20, 4), action)
+        film = genie.generate(films[:20, :1], held, maskgit_steps=4)
+        motion = measure_motion(np.concatenate([films[:20, :1], film], axis=1))
+        across.append(motion.dx[motion.sure_x].mean())
+    assert across[0] < 0 < across[1], f"{LEFT_RIGHT[0]} {across[0]:.1f} px, {LEFT_RIGHT[2]} {across[1]:.1f} px"
+
+
+def test_it_beats_copying_and_random_actions(genie, films):
+    scores = score_rollouts(genie, films, maskgit_steps=8, seed=0)
+    assert scores.delta[:, 3].mean() > 1.5
+    for t in (2, 4, 5, 8):
+        assert scores.gain[:, t - 1].mean() > 0, t

@@ -54,6 +54,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str,
         yield address, token, work
 
 
+def show_player(page: Any) -> None:
+    """Scroll until the player is in view: JupyterLab runs to the last cell, and keeps only cells near the view."""
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", state="attached")
+    page.wait_for_function(
+        """() => {
+          const player = document.querySelector(".jp-Notebook .gl-player .gl-screen");
+          const box = player?.getBoundingClientRect();
+          if (box?.width && player.complete && box.top > 0 && box.bottom < innerHeight) return true;
+          const scroller = document.querySelector(".jp-WindowedPanel-outer");
+          if (box?.width) player.scrollIntoView({ block: "center" });
+          else scroller.scrollTop = scroller.scrollTop > 100 ? scroller.scrollTop - 100 : 1e6;
+          return false;
+        }""",
+        polling=200,
+    )
+
+
 @pytest.fixture(scope="module", params=["minimal.ipynb", "notebook_00.ipynb"])
 def notebook(request: pytest.FixtureRequest, browser: Any, server: tuple[str, str, Path]) -> Iterator[Any]:
     """A page with this notebook opened and all its cells run, ready to play."""
@@ -65,10 +82,12 @@ def notebook(request: pytest.FixtureRequest, browser: Any, server: tuple[str, st
     page = context.new_page()
     page.goto(f"{address}/lab/tree/{request.param}?token={token}&reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", state="attached")
+    kernel_choice = page.locator(".jp-Dialog button", has_text="Select")  # asked when the kernel is slow to start
+    page.add_locator_handler(kernel_choice, lambda button: button.click())
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
-    page.locator(".gl-player").first.wait_for()
+    show_player(page)
     page.wait_for_selector(".gl-player[data-lm-suppress-shortcuts='true']")
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", state="attached")
     yield page

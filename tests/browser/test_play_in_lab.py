@@ -176,7 +176,7 @@ def test_auto_play_runs_beside_other_cells_and_stops(notebook):
         "n => +document.querySelector('.gl-player .gl-status').innerText.match(/\\d+/)[0] > n + 3", arg=number
     )
     button.click()
-    notebook.wait_for_selector(".gl-player .jupyter-widget-toggle-button:not(.mod-active)")
+    notebook.wait_for_selector(".gl-player .widget-toggle-button:not(.mod-active)")
     stopped = frame_number(notebook)
     notebook.locator(".gl-player button", has_text="Reset").first.click()  # served after everything before it
     wait_for_frame(notebook, 0)

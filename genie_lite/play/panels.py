@@ -94,7 +94,7 @@ class _FittingPanel(ipywidgets.VBox):
         try:
             fitted = fit(content, self._frame_size, self._channels)
         except PromptError as error:
-            self._say(f"{name}: {error}", True)
+            self._say(f"{name}: {str(error).removeprefix('picture: ')}", True)
             return
         self.preview.show(fitted)
         self._use(fitted.frame)

@@ -67,11 +67,13 @@ def film_picture(
     scale: int | None = None,
 ) -> Image.Image:
     """Films as one image on white: a row each, frames enlarged by whole numbers where there is room."""
+    from matplotlib import font_manager
+
     rows = [_frames(row) for row in rows]
     labels = list(labels or [""] * len(rows))
     if len(labels) != len(rows):
         raise ValueError(f"labels: found {len(labels)}, wanted one for each of {len(rows)} films")
-    font = ImageFont.load_default(size=13)
+    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size=12)  # ships with matplotlib, and has arrows
     length, (height, width) = max(len(row) for row in rows), rows[0].shape[1:3]
     margin = max((int(font.getlength(line)) + 10 for label in labels for line in label.split("\n") if line), default=0)
     scale = scale or max(1, min(4, (WIDTH - margin) // (length * (width + GAP))))

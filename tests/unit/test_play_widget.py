@@ -7,6 +7,7 @@ import base64
 import io
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -23,6 +24,12 @@ from genie_lite.play import PlaySession, PlayWidget, play
 from genie_lite.play.controls import STATIC
 
 ACTIONS = [{"dx": dx, "dy": dy, "share": 1 / 6} for dx, dy in [(3, 0), (0, -4), (-3, 0), (0, 3), (0, 0), (3, -3)]]
+
+
+def elsewhere(function):
+    """Call it in a thread of its own, where no event loop runs; the browser tests leave one running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
 
 
 @pytest.fixture
@@ -210,7 +217,7 @@ def test_auto_play_plays_until_it_is_switched_off_and_leaves_the_loop_free(playe
         await player.auto.task
         return turns
 
-    assert asyncio.run(watch()) > 5
+    assert elsewhere(lambda: asyncio.run(watch())) > 5
     np.testing.assert_array_equal(shown(player), player.session.frame)
     played = player.session.latent_actions[1:]
     if choice != "random":
@@ -224,16 +231,16 @@ def test_auto_play_rests_and_says_when_it_fails(player, monkeypatch):
         player.auto.button.value = True
         await player.auto.task
 
-    asyncio.run(watch())
+    elsewhere(lambda: asyncio.run(watch()))
     assert player.session.num_steps == 3 and not player.auto.button.value and "rests" in player.message.value
     monkeypatch.setattr(player.session, "step", lambda action: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(watch())
+        elsewhere(lambda: asyncio.run(watch()))
     assert "auto-play stopped" in player.message.value and not player.auto.button.value
 
 
 def test_auto_play_without_an_event_loop_says_so(player):
-    player.auto.button.value = True
+    elsewhere(lambda: setattr(player.auto.button, "value", True))
     assert not player.auto.button.value and "event loop" in player.message.value
 
 

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from genie_lite.settings import ConfigError, assign, build, plain, require
+
 CONFIGS = Path(__file__).parent / "configs"
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be used: the message names its key, the value found, and what would be right."""
 
 
 # ------------------------------------------------------------------------------------------------ the data
@@ -47,11 +43,11 @@ class DataConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require(self.action_repeat >= 1, "action_repeat", self.action_repeat, "1 or more game steps")
-        _require(self.num_envs >= 1, "num_envs", self.num_envs, "1 or more environments")
+        require(self.action_repeat >= 1, "action_repeat", self.action_repeat, "1 or more game steps")
+        require(self.num_envs >= 1, "num_envs", self.num_envs, "1 or more environments")
         for name in ("train_levels", "test_levels"):
             first, count = getattr(self, name)
-            _require(
+            require(
                 first >= 0 and count >= 1,
                 name,
                 [first, count],
@@ -60,9 +56,9 @@ class DataConfig:
             )
         a, n = self.train_levels
         b, m = self.test_levels
-        _require(a + n <= b or b + m <= a, "test_levels", [b, m], f"levels disjoint from train_levels {[a, n]}")
+        require(a + n <= b or b + m <= a, "test_levels", [b, m], f"levels disjoint from train_levels {[a, n]}")
         for name in ("sticky_probability", "right_bias"):
-            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "a probability in [0, 1]")
+            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "a probability in [0, 1]")
 
 
 # ---------------------------------------------------------------------------------------------- the models
@@ -81,15 +77,15 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         for name in ("num_layers", "d_model", "num_heads"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         if self.qk_size is None or self.v_size is None:
-            _require(
+            require(
                 self.d_model % self.num_heads == 0,
                 "num_heads",
                 self.num_heads,
                 f"a divisor of d_model ({self.d_model}), or both qk_size and v_size given",
             )
-        _require(self.head_width % 2 == 0, "qk_size", self.head_width, "an even number (rotary time turns pairs)")
+        require(self.head_width % 2 == 0, "qk_size", self.head_width, "an even number (rotary time turns pairs)")
 
     @property
     def head_width(self) -> int:
@@ -115,9 +111,9 @@ class CodebookConfig:
     restart_after: int = 0  # steps a code may lie idle before it restarts on a random latent; 0: never
 
     def __post_init__(self) -> None:
-        _require(self.num_codes >= 1, "num_codes", self.num_codes, "1 or more codes")
-        _require(self.latent_dim >= 1, "latent_dim", self.latent_dim, "1 or more")
-        _require(0 <= self.decay < 1, "decay", self.decay, "a number in [0, 1)")
+        require(self.num_codes >= 1, "num_codes", self.num_codes, "1 or more codes")
+        require(self.latent_dim >= 1, "latent_dim", self.latent_dim, "1 or more")
+        require(0 <= self.decay < 1, "decay", self.decay, "a number in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -152,8 +148,8 @@ class DynamicsConfig:
 
     def __post_init__(self) -> None:
         low, high = self.mask_rate
-        _require(0 <= low <= high <= 1, "mask_rate", [low, high], "[low, high] with 0 <= low <= high <= 1")
-        _require(0 <= self.corruption < 1, "corruption", self.corruption, "a share in [0, 1)")
+        require(0 <= low <= high <= 1, "mask_rate", [low, high], "[low, high] with 0 <= low <= high <= 1")
+        require(0 <= self.corruption < 1, "corruption", self.corruption, "a share in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -169,12 +165,12 @@ class ModelConfig:
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
 
     def __post_init__(self) -> None:
-        _require(self.context_frames >= 2, "context_frames", self.context_frames, "2 or more frames")
+        require(self.context_frames >= 2, "context_frames", self.context_frames, "2 or more frames")
         for part in ("tokenizer", "latent_action"):
             patch = getattr(self, part).patch_size
-            _require(patch >= 1, f"{part}.patch_size", patch, "1 or more pixels")
+            require(patch >= 1, f"{part}.patch_size", patch, "1 or more pixels")
             tiles = all(side % patch == 0 for side in self.frame_size)
-            _require(
+            require(
                 tiles or self.pad_frames,
                 f"{part}.patch_size",
                 patch,
@@ -222,10 +218,10 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         for name in ("steps", "clips", "frame_stride", "log_every"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        _require(self.frames >= 2, "frames", self.frames, "2 or more frames per clip")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        require(self.frames >= 2, "frames", self.frames, "2 or more frames per clip")
         budget = self.time_budget_minutes
-        _require(budget is None or budget > 0, "time_budget_minutes", budget, "more than 0 minutes, or null")
+        require(budget is None or budget > 0, "time_budget_minutes", budget, "more than 0 minutes, or null")
 
 
 @dataclass(frozen=True)
@@ -251,8 +247,8 @@ class SamplingConfig:
     ordering: Literal["random", "confidence"] = "random"
 
     def __post_init__(self) -> None:
-        _require(self.maskgit_steps >= 1, "maskgit_steps", self.maskgit_steps, "1 or more steps")
-        _require(self.temperature >= 0, "temperature", self.temperature, "0 (greedy) or more")
+        require(self.maskgit_steps >= 1, "maskgit_steps", self.maskgit_steps, "1 or more steps")
+        require(self.temperature >= 0, "temperature", self.temperature, "0 (greedy) or more")
 
 
 @dataclass(frozen=True)
@@ -295,99 +291,18 @@ def load_config(preset: str | Path, overrides: dict[str, Any] | None = None) -> 
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: found {type(tree).__name__}, wanted a mapping of settings")
     tree.setdefault("name", path.stem if path.parent != CONFIGS / "scaling" else f"scaling/{path.stem}")
-    tree = _listed(tree)  # groups that share a YAML anchor become groups of their own
+    tree = plain(tree)  # groups that share a YAML anchor become groups of their own
     for key, value in (overrides or {}).items():
-        _assign(tree, key, value)
+        assign(tree, key, value)
     return config_from_dict(tree)
 
 
 def config_from_dict(tree: dict[str, Any], kind: type = Config) -> Any:
     """Build a settings dataclass from plain dictionaries; ConfigError names whatever is wrong."""
-    return _build(kind, tree, "")
+    return build(kind, tree, "")
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:
     """The inverse of `config_from_dict`: plain dictionaries, lists, numbers and strings, fit for JSON."""
-    plain = dataclasses.asdict(config)
-    return typing.cast("dict[str, Any]", _listed(plain))
-
-
-def _require(condition: bool, key: str, found: Any, wanted: str) -> None:
-    if not condition:
-        raise ConfigError(f"{key}: found {found!r}, wanted {wanted}")
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise ConfigError(f"{key}: {parent!r} holds a value, not further settings")
-    tree[last] = value
-
-
-def _build(kind: type, tree: Any, at: str) -> Any:
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{at or 'config'}: found {tree!r}, wanted a mapping of settings")
-    hints = typing.get_type_hints(kind)
-    for key in tree:
-        if key not in hints:
-            close = difflib.get_close_matches(str(key), hints, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise ConfigError(f"{_join(at, key)}: unknown key; {hint}keys here are {', '.join(hints)}")
-    values = {key: _convert(hints[key], value, _join(at, key)) for key, value in tree.items()}
-    # A nested group starts from its parent's defaults, which may differ from the group's own.
-    for spec in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(hints[spec.name]) and spec.name in tree:
-            assert spec.default_factory is not dataclasses.MISSING
-            merged = _merge(dataclasses.asdict(spec.default_factory()), tree[spec.name])
-            values[spec.name] = _build(typing.cast(type, hints[spec.name]), _listed(merged), _join(at, spec.name))
-    try:
-        return kind(**values)
-    except ConfigError as error:
-        raise ConfigError(f"{at}.{error}" if at else str(error)) from None
-
-
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _join(at: str, key: Any) -> str:
-    return f"{at}.{key}" if at else str(key)
-
-
-def _convert(hint: Any, value: Any, at: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type, hint), value, at)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in arguments:
-            return None
-        return _convert(next(a for a in arguments if a is not type(None)), value, at)
-    if origin is Literal:
-        _require(value in arguments, at, value, "one of " + ", ".join(map(repr, arguments)))
-        return value
-    if origin is tuple:
-        fits = isinstance(value, (list, tuple)) and len(value) == len(arguments)
-        _require(fits, at, value, f"a list of {len(arguments)} values")
-        return tuple(_convert(a, item, f"{at}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True)))
-    if hint is float and isinstance(value, str):
-        try:  # YAML reads 3e-4 as a string
-            return float(value)
-        except ValueError:
-            pass
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    fits = isinstance(value, hint) and not (hint is int and isinstance(value, bool))
-    _require(fits, at, value, {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text"))
-    return value
+    tree: dict[str, Any] = plain(dataclasses.asdict(config))
+    return tree

@@ -210,7 +210,7 @@ class StageConfig:
     warmup_steps: int = 50
     grad_clip: float = 1.0  # norm that gradients are clipped to; 0: never
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the machine has it natively
-    compile: bool = False
+    compile: bool = False  # torch.compile the transformers: a minute of warm-up, for runs on a GPU
     seed: int = 0
     log_every: int = 10
     sample_every: int = 100  # steps from one sample picture to the next; 0: none

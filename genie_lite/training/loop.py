@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from genie_lite.config import StageConfig
 from genie_lite.data import ClipLoader, FrameDataset
-from genie_lite.nn import autocast
+from genie_lite.nn import STTransformer, autocast
 from genie_lite.training.log import RunLog
 from genie_lite.training.optimizer import build_optimizers, set_progress
 from genie_lite.training.state import load_state, save_state
@@ -54,6 +54,10 @@ def fit(
     started = saved = time.monotonic()
     elapsed, done = before, _progress(stage, step, before)
     parameters = [p for p in model.parameters() if p.requires_grad]
+    transformers = [module for module in model.modules() if isinstance(module, STTransformer)]
+    if stage.compile:
+        for transformer in transformers:
+            transformer.compile()
     model.train()
     if step == 0 and on_sample and stage.sample_every:
         on_sample(0)
@@ -88,6 +92,8 @@ def fit(
     finally:
         loader.close()
         log.close()
+        for transformer in transformers:
+            transformer._compiled_call_impl = None  # play feeds one frame at a time, which would compile anew
     model.eval()
 
 

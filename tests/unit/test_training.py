@@ -225,6 +225,31 @@ def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest():
     assert "muon" not in build_optimizers(genie.dynamics, StageConfig(optimizer="adamw"))
 
 
+def test_compile_is_asked_for_by_the_setting_and_gone_after_training(config, dataset, tmp_path, monkeypatch):
+    from genie_lite.nn import STTransformer
+
+    compiled = []
+
+    def stand_in(self):
+        compiled.append(self)
+        self._compiled_call_impl = self._call_impl
+
+    monkeypatch.setattr(STTransformer, "compile", stand_in)
+    train_tokenizer(config, dataset, tmp_path / "plain", progress=False)
+    assert not compiled
+    genie = train_tokenizer(
+        load_config("tiny", {"training.tokenizer.compile": True}), dataset, tmp_path / "compiled", progress=False
+    )
+    assert compiled == [genie.tokenizer.encoder, genie.tokenizer.decoder]
+    assert all(transformer._compiled_call_impl is None for transformer in compiled)
+
+
+def test_tensorboard_is_optional_and_says_so(config, dataset, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as if it were not installed
+    with pytest.raises(ModuleNotFoundError, match=r"pip install genie-lite\[tensorboard\]"):
+        train_tokenizer(config, dataset, tmp_path, progress=False, tensorboard=True)
+
+
 def test_wrong_parts_are_named(config, dataset, tmp_path):
     with pytest.raises(ValueError, match="parts: found .'lam'., wanted one or both"):
         train_genie(config, dataset, tmp_path, tokenizer=Genie(config), parts=("lam",), progress=False)

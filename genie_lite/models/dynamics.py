@@ -52,7 +52,7 @@ class DynamicsModel(nn.Module):
         masked = self.draw_mask(tokens, generator)
         visible = self._corrupt(tokens, generator).masked_fill(masked, self.mask_token)
         # To hidden places only: the cross-entropy needs no logits elsewhere, and logits are the widest layer.
-        hidden = self._features(visible, action_vectors)[masked]
+        hidden = self.features(visible, action_vectors)[masked]
         logits = self.to_logits(hidden)
         return DynamicsOutput(logits, masked, F.cross_entropy(logits.float(), tokens[masked]))
 
@@ -62,11 +62,11 @@ class DynamicsModel(nn.Module):
         action_vectors are [B, T-1, latent_dim]. With a cache, tokens are the newest frame's [B, 1, N] and the
         action is the one that leads to it, [B, 1, latent_dim], or [B, 0, latent_dim] for the very first frame.
         """
-        return self.to_logits(self._features(tokens, action_vectors, cache))
+        return self.to_logits(self.features(tokens, action_vectors, cache))
 
     def remember(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache) -> None:
         """Write the newest frame's complete tokens [B, 1, N] into the cache, as later frames will attend to them."""
-        self._features(tokens, action_vectors, cache)
+        self.features(tokens, action_vectors, cache)
 
     def draw_mask(self, tokens: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Which of tokens [B, T, N] to hide: bool [B, T, N]."""
@@ -87,33 +87,45 @@ class DynamicsModel(nn.Module):
         """Decode the newest frame by MaskGIT: the tokens [B, N] after each step, the last one complete.
 
         action_vectors [B, 1, latent_dim] lead to that frame; `cache` holds the frames before it. Every step samples
-        all hidden tokens, keeps some and hides the rest again, fewer each time (Chang et al., 2022; section 3).
+        hidden tokens and keeps some, more each time (Chang et al., 2022; section 3). At random ordering those to be
+        kept are known before, and no others are drawn.
         """
         batch, count = len(action_vectors), self.positions.shape[0]
         tokens = torch.full((batch, count), self.mask_token, device=action_vectors.device)
-        places = torch.rand(batch, count, device=tokens.device, generator=generator)  # a random order of unmasking
-        history = []
+        order = torch.rand(batch, count, device=tokens.device, generator=generator).argsort(dim=-1)
+        history, hidden = [], count
         for step in range(sampling.maskgit_steps):
-            logits = self.logits(tokens[:, None], action_vectors, cache)[:, 0].float()
-            drawn, confidence = draw_tokens(logits, sampling.temperature, generator)
-            hidden = tokens == self.mask_token
-            order = places
-            if sampling.ordering == "confidence":  # with noise that fades, or it would copy the last frame
-                noise = torch.rand(batch, count, device=tokens.device, generator=generator).clamp_min(1e-9)
-                fade = 1 - (step + 1) / sampling.maskgit_steps
-                order = confidence.clamp_min(1e-9).log() - fade * (-noise.log()).clamp_min(1e-9).log()
-            order = order.masked_fill(~hidden, float("inf"))  # what is decided stays
             remaining = hidden_after(step + 1, sampling.maskgit_steps, count, sampling.schedule)
-            tokens = torch.where(hidden, drawn, tokens)
-            if remaining:
-                again = order.argsort(dim=-1)[:, :remaining]
-                tokens = tokens.scatter(1, again, self.mask_token)
+            if remaining < hidden:  # a step that decides nothing need not be computed
+                features = self.features(tokens[:, None], action_vectors, cache)[:, 0]
+                if sampling.ordering == "random":
+                    chosen = order[:, remaining:hidden]
+                    logits = self.to_logits(features.gather(1, chosen[..., None].expand(-1, -1, features.shape[-1])))
+                    drawn, _ = draw_tokens(logits.float(), sampling.temperature, generator)
+                else:
+                    logits = self.to_logits(features).float()
+                    drawn, confidence = draw_tokens(logits, sampling.temperature, generator)
+                    chosen = self._confident(
+                        tokens, confidence, hidden - remaining, 1 - (step + 1) / sampling.maskgit_steps, generator
+                    )
+                    drawn = drawn.gather(1, chosen)
+                tokens = tokens.scatter(1, chosen, drawn)
+                hidden = remaining
             history.append(tokens)
-            if not remaining:
+            if not hidden:
                 break
         return history
 
-    def _features(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
+    def _confident(
+        self, tokens: Tensor, confidence: Tensor, count: int, fade: float, generator: torch.Generator | None
+    ) -> Tensor:
+        """The `count` hidden places of which the model is surest, with noise that fades, or it would copy the last frame."""
+        noise = torch.rand(tokens.shape, device=tokens.device, generator=generator).clamp_min(1e-9)
+        order = confidence.clamp_min(1e-9).log() - fade * (-noise.log()).clamp_min(1e-9).log()
+        return order.masked_fill(tokens != self.mask_token, -float("inf")).topk(count, dim=-1).indices
+
+    def features(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
+        """What `logits` are made of, [B, T, N, D]; arguments as there."""
         embedded = self.token_embedding(tokens) + self.positions
         actions = self.action_embedding(action_vectors.detach())
         missing = tokens.shape[1] - actions.shape[1]  # no action leads to the first frame

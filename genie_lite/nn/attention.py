@@ -32,8 +32,9 @@ class Attention(nn.Module):
         self.widths = (2 * num_heads * qk_size, num_heads * v_size)
         self.qkv = nn.Linear(d_model, sum(self.widths), bias=False)
         self.out = nn.Linear(num_heads * v_size, d_model, bias=False)
+        self.register_buffer("scale", torch.full((qk_size,), qk_size**-0.25), persistent=False)  # of q and of k
 
-    def forward(self, x: Tensor, cache: TemporalCache | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         batch, length, count = x.shape[:3]
         qk, v = self.qkv(x).split(self.widths, dim=-1)
         qk = rearrange(qk, "b t n (s h d) -> b t n s h d", s=2, h=self.num_heads)
@@ -43,12 +44,29 @@ class Attention(nn.Module):
             q, k = rearrange(qk, "b t n s h d -> s (b t h) n d")
             y = attend(q, k, rearrange(v, "b t n h d -> (b t h) n d"))
             return self.out(rearrange(y, "(b t h) n d -> b t n (h d)", b=batch, t=length))
-        q, k = rearrange(rotate(qk, start=cache.position if cache else 0), "b t n s h d -> s (b n h) t d")
+        q, k = rearrange(rotate(qk), "b t n s h d -> s (b n h) t d")
         v = rearrange(v, "b t n h d -> (b n h) t d")
-        if cache:
-            k, v = cache.write(self, k, v)  # the ring holds nothing but the window of the newest frame
-        y = attend(q, k, v, None if cache else _sliding_mask(length, self.window, x.device))
+        y = attend(q, k, v, _sliding_mask(length, self.window, x.device))
         return self.out(rearrange(y, "(b n h) t d -> b t n (h d)", b=batch, n=count))
+
+    def newest(self, x: Tensor, batch: int, cache: TemporalCache) -> Tensor:
+        """`forward` for the newest frames alone, x [B·N, D], before `out`; the frames before them are in `cache`.
+
+        The same function in as few operations as possible: a frame is so small that each costs more to start than
+        to compute. Hence plain views, and the scores' 1 / sqrt(d) multiplied in where the norm multiplies anyway.
+        """
+        rows, heads, qk_size = len(x), self.num_heads, self.scale.shape[0]
+        qk, v = F.linear(x, self.qkv.weight).split(self.widths, dim=-1)
+        qk = F.layer_norm(qk.view(rows, 2 * heads, qk_size), (qk_size,), self.scale.to(qk.dtype))
+        if self.axis == "space":
+            qk = qk.view(batch, -1, 2 * heads, qk_size).transpose(1, 2)  # [B, 2h, N, d]
+            v = v.view(batch, -1, heads, v.shape[-1] // heads).transpose(1, 2)
+            y = (qk[:, :heads] @ qk[:, heads:].mT).softmax(dim=-1) @ v
+            return y.transpose(1, 2).reshape(rows, -1)
+        q, k = rotate(qk[:, None], start=cache.position).view(rows, 2, heads, 1, qk_size).unbind(1)
+        k, v = cache.write(self, k.reshape(rows * heads, 1, qk_size), v.reshape(rows * heads, 1, -1))
+        # The ring holds nothing but the window of the newest frame: no mask.
+        return torch.bmm(torch.bmm(q.reshape(rows * heads, 1, qk_size), k.mT).softmax(dim=-1), v).view(rows, -1)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -97,21 +115,28 @@ class TemporalCache:
         self.window = window
         self.position = 0  # index of the newest frame, counted from the first of the prompt
         self._rings: dict[Attention, tuple[Tensor, Tensor]] = {}
+        self._views: dict[Attention, tuple[Tensor, ...]] = {}  # of the rings: the newest slot, and the filled ones
 
     def write(self, layer: Attention, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Put the newest frame's k, v [..., 1, d] in the ring of `layer`; return all that frame may attend to."""
-        if k.shape[-2] != 1:
-            raise ValueError(f"cache: found {k.shape[-2]} new frames, wanted 1; feed frames one at a time")
-        if layer not in self._rings:
-            self._rings[layer] = tuple(x.new_zeros(*x.shape[:-2], self.window, x.shape[-1]) for x in (k, v))  # type: ignore[assignment]
-        keys, values = self._rings[layer]
-        slot, filled = self.position % self.window, min(self.position + 1, self.window)
-        keys[..., slot, :], values[..., slot, :] = k[..., 0, :], v[..., 0, :]
-        return keys[..., :filled, :], values[..., :filled, :]
+        if layer not in self._views:
+            if layer not in self._rings:
+                self._rings[layer] = tuple(x.new_zeros(*x.shape[:-2], self.window, x.shape[-1]) for x in (k, v))  # type: ignore[assignment]
+            slot, filled = self.position % self.window, min(self.position + 1, self.window)
+            newest = (ring.narrow(-2, slot, 1) for ring in self._rings[layer])
+            self._views[layer] = (*newest, *(ring.narrow(-2, 0, filled) for ring in self._rings[layer]))
+        newest_key, newest_value, keys, values = self._views[layer]
+        newest_key.copy_(k)
+        newest_value.copy_(v)
+        return keys, values
 
     def advance(self) -> None:
         """Make the newest frame part of the past."""
-        self.position += 1
+        self._move(1)
+
+    def _move(self, frames: int) -> None:
+        self.position += frames
+        self._views.clear()
 
     def snapshot(self) -> list[tuple[Tensor, Tensor]]:
         """Copies of the slots that the next frame will overwrite: what `rewind` needs to undo one `advance`."""
@@ -120,7 +145,7 @@ class TemporalCache:
 
     def rewind(self, snapshot: list[tuple[Tensor, Tensor]]) -> None:
         """Return to the state in which `snapshot` was taken, one frame ago."""
-        self.position -= 1
+        self._move(-1)
         slot = self.position % self.window
         for (keys, values), (k, v) in zip(self._rings.values(), snapshot, strict=True):
             keys[..., slot, :], values[..., slot, :] = k, v

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -26,10 +27,17 @@ class STBlock(nn.Module):
         for last in (self.spatial.out, self.temporal.out, shrink):
             nn.init.zeros_(last.weight)
 
-    def forward(self, x: Tensor, cache: TemporalCache | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         x = x + self.spatial(_norm(x))
-        x = x + self.temporal(_norm(x), cache)
+        x = x + self.temporal(_norm(x))
         return x + self.feed_forward(_norm(x))
+
+    def newest(self, x: Tensor, batch: int, cache: TemporalCache) -> Tensor:
+        """`forward` for the newest frames alone, x [B·N, D]; the past comes from `cache`."""
+        grow, act, shrink = self.feed_forward
+        x = torch.addmm(x, self.spatial.newest(_norm(x), batch, cache), self.spatial.out.weight.t())
+        x = torch.addmm(x, self.temporal.newest(_norm(x), batch, cache), self.temporal.out.weight.t())
+        return torch.addmm(x, act(F.linear(_norm(x), grow.weight)), shrink.weight.t())
 
 
 class STTransformer(nn.Module):
@@ -48,9 +56,19 @@ class STTransformer(nn.Module):
         )
 
     def forward(self, x: Tensor, cache: TemporalCache | None = None) -> Tensor:
+        if cache is not None:
+            return self._newest(x, cache)
         for block in self.blocks:
-            x = block(x, cache)
+            x = block(x)
         return _norm(x)
+
+    def _newest(self, x: Tensor, cache: TemporalCache) -> Tensor:
+        if x.shape[1] != 1:
+            raise ValueError(f"cache: found {x.shape[1]} new frames, wanted 1; feed frames one at a time")
+        newest = x.flatten(0, 2)
+        for block in self.blocks:
+            newest = block.newest(newest, len(x), cache)
+        return _norm(newest).view_as(x)
 
 
 def _norm(x: Tensor) -> Tensor:

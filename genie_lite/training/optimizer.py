@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from genie_lite.config import StageConfig
+from genie_lite.training.muon import Muon
 
 
 def build_optimizers(model: nn.Module, stage: StageConfig) -> dict[str, torch.optim.Optimizer]:
@@ -25,7 +26,7 @@ def build_optimizers(model: nn.Module, stage: StageConfig) -> dict[str, torch.op
     if rest:
         optimizers["adamw"] = torch.optim.AdamW(rest, lr=stage.max_lr, betas=betas, weight_decay=decay)
     if matrices:
-        optimizers["muon"] = torch.optim.Muon(matrices, lr=stage.muon_lr, weight_decay=decay)
+        optimizers["muon"] = Muon(matrices, lr=stage.muon_lr, weight_decay=decay)
     for optimizer in optimizers.values():
         for group in optimizer.param_groups:
             group["max_lr"] = group["lr"]

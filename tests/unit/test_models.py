@@ -178,16 +178,16 @@ def test_playing_with_the_cache_equals_recomputing_every_frame(genie, films):
     class Recompute(TemporalCache):
         """Stands where the cache stands, but remembers nothing."""
 
-    def logits(new, vectors, cache):
+    def features(new, vectors, cache):
         everything = torch.cat([tokens, new], dim=1)
-        return type(genie.dynamics).logits(genie.dynamics, everything, cache.vectors)[:, -1:]
+        return genie.dynamics.features(everything, cache.vectors)[:, -1:]
 
     for t in range(actions.shape[1]):
         codes = torch.cat([codes, torch.from_numpy(actions[:, t : t + 1])], dim=1)
         uncached = Recompute(4)
         uncached.vectors = genie.latent_action.quantizer.lookup(codes)
         generator = torch.Generator().manual_seed(7 * 1_000_003 + tokens.shape[1])
-        model = _Uncached(genie.dynamics, logits)
+        model = _Uncached(genie.dynamics, features)
         new = type(genie.dynamics).sample(model, uncached.vectors[:, -1:], uncached, sampling, generator)[-1]
         tokens = torch.cat([tokens, new[:, None]], dim=1)
     assert torch.equal(tokens[:, 1:], torch.stack(played, dim=1))
@@ -196,10 +196,11 @@ def test_playing_with_the_cache_equals_recomputing_every_frame(genie, films):
 
 
 class _Uncached:
-    """The dynamics model with its logits computed another way."""
+    """The dynamics model with its features computed another way."""
 
-    def __init__(self, model, logits):
-        self.positions, self.mask_token, self.logits = model.positions, model.mask_token, logits
+    def __init__(self, model, features):
+        self.positions, self.mask_token, self.to_logits = model.positions, model.mask_token, model.to_logits
+        self.features = features
 
 
 def test_undo_and_the_same_step_give_the_same_frame(genie, films):

@@ -119,7 +119,7 @@ class DynamicsModel(nn.Module):
     def _confident(
         self, tokens: Tensor, confidence: Tensor, count: int, fade: float, generator: torch.Generator | None
     ) -> Tensor:
-        """The `count` hidden places of which the model is surest, with noise that fades, or it would copy the last frame."""
+        """The `count` hidden places that are surest, with noise that fades: without it, they copy the last frame."""
         noise = torch.rand(tokens.shape, device=tokens.device, generator=generator).clamp_min(1e-9)
         order = confidence.clamp_min(1e-9).log() - fade * (-noise.log()).clamp_min(1e-9).log()
         return order.masked_fill(tokens != self.mask_token, -float("inf")).topk(count, dim=-1).indices

@@ -17,9 +17,9 @@ A, B, C = 3.4445, -4.7750, 2.0315
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised, for matrices [m, n]; an update is scaled by sqrt(max(1, m / n)).
 
-    The steps are those of torch.optim.Muon, with two differences in how they are computed, not in what. That one works
-    in bfloat16 always, which takes a machine without bfloat16 hardware longer than the rest of a training step; this one
-    does so only where bfloat16 is native. And matrices of one shape are orthogonalised together, in one product each.
+    The steps are those of torch.optim.Muon, computed otherwise. That one works in bfloat16 always, which takes a
+    machine without bfloat16 hardware longer than the rest of a training step; this one only where bfloat16 is native.
+    And matrices of one shape are orthogonalised together, in one product each.
     """
 
     def __init__(

@@ -85,8 +85,7 @@ def collect(
     writer = DatasetWriter(
         path, FRAME_SHAPE, attributes, arrays=("env_actions", "level_seeds"), level=level, chunk_frames=chunk_frames
     )
-    length = _stream_frames(data)
-    size = data.num_envs * length
+    size = data.num_envs * _stream_frames(data)
     with tqdm(
         total=wanted,
         initial=writer.num_frames,
@@ -97,13 +96,10 @@ def collect(
     ) as bar:
         while writer.num_frames < wanted:
             block, skip = divmod(writer.num_frames, size)
-            envs = _Envs(procgen, data, split, block)
-            pictures, actions, starts, seeds = _play_block(envs, data, length, bar, skip, wanted - block * size)
             stop = min(size, wanted - block * size)
+            actions, starts, seeds = _play_block(procgen, data, split, block, writer, skip, stop, bar)
             inside = (starts >= skip) & (starts < stop)
-            writer.append(
-                pictures[skip:stop], starts[inside] - skip, env_actions=actions[skip:stop], level_seeds=seeds[inside]
-            )
+            writer.commit(stop - skip, starts[inside] - skip, env_actions=actions[skip:stop], level_seeds=seeds[inside])
     writer.finish()
     return open_dataset(path)
 
@@ -144,10 +140,16 @@ def import_procgen() -> Any:
     return procgen
 
 
-class _Envs:
-    """`num_envs` games side by side for one block."""
+def num_threads(games: int) -> int:
+    """Procgen's threads for so many games: 0 (the caller plays them) where that leaves one core for compressing."""
+    cores = os.cpu_count() or 1
+    return 0 if cores <= 2 else min(games, cores)
 
-    def __init__(self, procgen: Any, data: DataConfig, split: Split, block: int) -> None:
+
+class _Envs:
+    """The first `streams` of the `num_envs` games of one block, side by side."""
+
+    def __init__(self, procgen: Any, data: DataConfig, split: Split, block: int, streams: int) -> None:
         first, count = data.train_levels if split == "train" else data.test_levels
         self.rng = np.random.default_rng([data.seed, 0 if split == "train" else 1, block])
         options = {
@@ -155,14 +157,14 @@ class _Envs:
             "distribution_mode": data.distribution_mode,
             "use_backgrounds": data.backgrounds,
             "restrict_themes": data.restrict_themes,
-            "num_threads": min(data.num_envs, os.cpu_count() or 1),
+            "num_threads": num_threads(streams),
             "rand_seed": int(self.rng.integers(2**31 - 1)),
         }
         # num_levels is never 0, which procgen reads as "all levels": DataConfig sees to it.
-        self.games = procgen.ProcgenGym3Env(num=data.num_envs, start_level=first, num_levels=count, **options)
+        self.games = procgen.ProcgenGym3Env(num=streams, start_level=first, num_levels=count, **options)
         if data.frames_per_level:  # stream s plays one level: its game is made alone and moved here
             states = []
-            for stream in range(block * data.num_envs, (block + 1) * data.num_envs):
+            for stream in range(block * data.num_envs, block * data.num_envs + streams):
                 one = procgen.ProcgenGym3Env(
                     num=1, start_level=first + stream % count, num_levels=1, **{**options, "num_threads": 0}
                 )
@@ -175,26 +177,32 @@ class _Envs:
 
 
 def _play_block(
-    envs: _Envs, data: DataConfig, length: int, bar: tqdm, skip: int, stop: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Play one block: frames [streams * length, H, W, C], env actions, episode starts, level seeds."""
-    streams = data.num_envs
-    pictures = np.empty((streams, length, *FRAME_SHAPE), np.uint8)
+    procgen: Any, data: DataConfig, split: Split, block: int, writer: DatasetWriter, skip: int, stop: int, bar: tqdm
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Play one block and place its frames `skip` to `stop`: env actions, episode starts, level seeds of the block."""
+    length = _stream_frames(data)
+    streams = -(-stop // length)  # those after them are not wanted; draws are made for all, to be the same for each
+    envs = _Envs(procgen, data, split, block, streams)
+    first = np.arange(streams) * length  # number of each stream's first frame in the block
+    offset = writer.num_frames - skip  # of the block in the dataset
     actions = np.empty((streams, length), np.uint8)
-    starts, seeds = [np.arange(streams) * length], [envs.level_seeds()]
-    action = np.full(streams, -1)
+    starts, seeds = [first], [envs.level_seeds()]
+    action = np.full(data.num_envs, -1)
     shown = skip
     for t in range(length):
-        pictures[:, t] = envs.games.observe()[1]["rgb"]
+        pictures = envs.games.observe()[1]["rgb"]
+        for stream in range(streams):
+            if skip <= first[stream] + t < stop:
+                writer.place(int(offset + first[stream] + t), pictures[stream : stream + 1])
         action = _choose(data, action, envs.rng)
-        actions[:, t] = action
+        actions[:, t] = action[:streams]
         ended = np.zeros(streams, bool)
         for _ in range(data.action_repeat):
             # An episode that ended while its action was held waits for the others: the action is not the new one's.
-            envs.games.act(np.where(ended, STILL, action).astype(np.int32))
+            envs.games.act(np.where(ended, STILL, action[:streams]).astype(np.int32))
             ended |= envs.games.observe()[2].astype(bool)
         if ended.any():
-            action = np.where(ended, -1, action)
+            action[:streams][ended] = -1
             if t + 1 < length:
                 starts.append(np.flatnonzero(ended) * length + t + 1)
                 seeds.append(envs.level_seeds()[ended])
@@ -204,7 +212,7 @@ def _play_block(
     envs.games.close()
     all_starts = np.concatenate(starts)
     order = np.argsort(all_starts, kind="stable")
-    return (pictures.reshape(-1, *FRAME_SHAPE), actions.reshape(-1), all_starts[order], np.concatenate(seeds)[order])
+    return actions.reshape(-1), all_starts[order], np.concatenate(seeds)[order]
 
 
 def _choose(data: DataConfig, last: np.ndarray, rng: np.random.Generator) -> np.ndarray:

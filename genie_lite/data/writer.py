@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numcodecs import Blosc
 
+from .filling import ChunkFiller
 from .store import CHUNK_FRAMES, FORMAT, ROW_CHUNK, SMALL_ARRAYS, DatasetError, LocalChunks, read_json, replace_file
 
 
 class DatasetWriter:
     """Appends films to a dataset on disk; what was committed before a kill is kept, the rest is written again.
+
+    `append` adds frames at once. `place` takes them in pieces and in any order, and compresses in the background what
+    fills a chunk, until `commit` adds them: so the frames of a block need not be in memory together.
 
     A new dataset is created at `path`; an existing one is continued (its frame shape must agree). Until `finish`
     is called the attribute ``complete`` is false and `open_dataset` refuses the dataset.
@@ -46,7 +48,7 @@ class DatasetWriter:
         )
         for name in ("episode_starts", *arrays):
             self._rows[name] = np.zeros(0, SMALL_ARRAYS[name])
-        self._tail = np.zeros((0, *frame_shape), np.uint8)
+        self._filler = ChunkFiller(self._codec, chunk_frames, frame_shape)
         self.attributes = {
             "format": FORMAT,
             "format_version": 1,
@@ -70,31 +72,37 @@ class DatasetWriter:
         `episode_starts` counts from the first of these frames; without a 0 in it they continue the last episode.
         `rows` are the other arrays: env_actions [n], level_seeds [len(episode_starts)].
         """
+        self._check(len(frames), episode_starts, rows)
+        self.place(self.num_frames, frames)
+        self.commit(len(frames), episode_starts, **rows)
+
+    def place(self, first: int, frames: np.ndarray) -> None:
+        """Take frames uint8 [n, H, W, C] that `commit` will add; `first` is the number of the first in the dataset.
+
+        Nothing is written: a kill before the commit leaves the dataset as it was.
+        """
         if frames.dtype != np.uint8 or frames.shape[1:] != self.shape:
             raise DatasetError(
                 f"{self.path}: found frames {frames.dtype} {frames.shape}, wanted uint8 (n, *{self.shape})"
             )
-        if self.num_frames == 0 and (len(episode_starts) == 0 or episode_starts[0] != 0):
-            raise DatasetError(f"{self.path}: the first frame of a dataset must start an episode")
-        rows = {**rows, "episode_starts": np.asarray(episode_starts) + self.num_frames}
-        lengths = {name: len(frames if name == "env_actions" else episode_starts) for name in self._rows}
-        if {name: len(values) for name, values in rows.items()} != lengths:
-            found = {name: len(values) for name, values in rows.items()}
-            raise DatasetError(f"{self.path}: found arrays of lengths {found}, wanted {lengths}")
+        self._filler.place(first, frames)
+
+    def commit(self, count: int, episode_starts: np.ndarray, **rows: np.ndarray) -> None:
+        """Add the `count` frames placed since the last commit, each number of them once; the rest is as in `append`."""
+        self._check(count, episode_starts, rows)
+        placed = self._filler.num_frames - self.num_frames % self.chunk
+        if placed != count:
+            raise DatasetError(f"{self.path}: found {placed} frames placed, wanted {count}")
         if self.attributes["complete"]:
             self.attributes["complete"] = False
             self._write_attributes()
-        first = self.num_frames // self.chunk
-        pending = np.concatenate([self._tail, frames]) if len(self._tail) else frames
-        parts = [pending[at : at + self.chunk] for at in range(0, len(pending), self.chunk)]
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # Blosc lets go of the interpreter lock
-            for _ in pool.map(self._write_frames, range(first, first + len(parts)), parts):
-                pass
-        self._tail = pending[len(pending) - len(pending) % self.chunk :].copy()
+        for index, content in self._filler.finish().items():
+            replace_file(self.path / "frames" / f"{index}.0.0.0", content)
+        rows = {**rows, "episode_starts": np.asarray(episode_starts) + self.num_frames}
         before = {name: len(values) for name, values in self._rows.items()}
         for name, values in rows.items():
             self._rows[name] = np.concatenate([self._rows[name], np.asarray(values, SMALL_ARRAYS[name])])
-        self.attributes["frames_written"] = self.num_frames + len(frames)
+        self.attributes["frames_written"] = self.num_frames + count
         self.attributes["episodes_written"] = len(self._rows["episode_starts"])
         self._commit(before)
 
@@ -102,6 +110,14 @@ class DatasetWriter:
         """Declare the dataset complete; only then can it be opened."""
         self.attributes["complete"] = True
         self._write_attributes()
+
+    def _check(self, count: int, episode_starts: np.ndarray, rows: dict[str, np.ndarray]) -> None:
+        if self.num_frames == 0 and (len(episode_starts) == 0 or episode_starts[0] != 0):
+            raise DatasetError(f"{self.path}: the first frame of a dataset must start an episode")
+        wanted = {name: count if name == "env_actions" else len(episode_starts) for name in self._rows}
+        found = {"episode_starts": len(episode_starts), **{name: len(values) for name, values in rows.items()}}
+        if found != wanted:
+            raise DatasetError(f"{self.path}: found arrays of lengths {found}, wanted {wanted}")
 
     def _commit(self, before: dict[str, int] | None = None) -> None:
         for name, values in self._rows.items():
@@ -115,10 +131,6 @@ class DatasetWriter:
 
     def _write_attributes(self) -> None:
         replace_file(self.path / ".zattrs", json.dumps(self.attributes, indent=1).encode())
-
-    def _write_frames(self, index: int, frames: np.ndarray) -> None:
-        content = self._codec.encode(np.ascontiguousarray(_padded(frames, self.chunk)))
-        replace_file(self.path / "frames" / f"{index}.0.0.0", content)
 
     def _describe(self, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str, codec: Blosc) -> None:
         description = {
@@ -163,8 +175,9 @@ class DatasetWriter:
                 count = counts.get(name, int(self.attributes["episodes_written"]))
                 parts = [rows.read(index) for index in range(-(-count // rows.chunk))]
                 self._rows[name] = np.concatenate([np.zeros(0, SMALL_ARRAYS[name]), *parts])[:count]
-        left = self.num_frames % self.chunk
-        self._tail = reader.read(self.num_frames // self.chunk)[:left] if left else np.zeros((0, *self.shape), np.uint8)
+        self._filler = ChunkFiller(self._codec, self.chunk, frame_shape)
+        if left := self.num_frames % self.chunk:
+            self._filler.place(self.num_frames - left, reader.read(self.num_frames // self.chunk)[:left])
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:

@@ -50,6 +50,29 @@ def test_dataset_tells_what_it_holds(path: Path) -> None:
     assert check_dataset(path) == []
 
 
+@pytest.mark.parametrize("waiting", [0, 2**26])  # bytes: everything compressed at once, or in the background
+def test_frames_placed_in_any_order_equal_frames_appended(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: int
+) -> None:
+    monkeypatch.setattr("genie_lite.data.filling.WAITING_BYTES", waiting)
+    frames, starts = np.concatenate(films()), np.cumsum([0, *LENGTHS[:-1]])
+    env_actions = np.repeat(LENGTHS, LENGTHS)
+    for first, stop in ((0, 70), (70, len(frames))):  # the second sitting goes on in the middle of a chunk
+        writer = DatasetWriter(tmp_path / "placed", (8, 12, 3), {"game": "noise"}, arrays=("env_actions",))
+        for number in np.random.default_rng(1).permutation(np.arange(first, stop)):
+            writer.place(number, frames[number : number + 1])
+        before = sorted(tmp_path.joinpath("placed").rglob("*"))
+        inside = starts[(starts >= first) & (starts < stop)] - first
+        with pytest.raises(DatasetError, match=f"found {stop - first} frames placed, wanted {stop - first + 1}"):
+            writer.commit(stop - first + 1, inside, env_actions=np.zeros(stop - first + 1, np.uint8))
+        assert sorted(tmp_path.joinpath("placed").rglob("*")) == before  # a kill would have left no more than this
+        writer.commit(stop - first, inside, env_actions=env_actions[first:stop])
+    writer.finish()
+    for name in ("frames", "episode_starts", "env_actions"):
+        for file in sorted((path / name).iterdir()):
+            assert (tmp_path / "placed" / name / file.name).read_bytes() == file.read_bytes(), file
+
+
 @pytest.mark.parametrize(("length", "stride"), [(1, 1), (2, 1), (16, 1), (6, 3), (90, 1)])
 def test_clip_starts_are_all_that_fit_and_no_other(path: Path, length: int, stride: int) -> None:
     dataset, episode_of = open_dataset(path), np.repeat(np.arange(len(LENGTHS)), LENGTHS)

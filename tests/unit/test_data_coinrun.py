@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ import pytest
 from genie_lite.config import Config, DataConfig, ModelConfig
 from genie_lite.data import (
     DatasetError,
+    FrameDataset,
     check_dataset,
     coinrun,
     collect,
@@ -251,6 +253,35 @@ def test_real_games_play_only_the_levels_asked_for(tmp_path: Path) -> None:
     turns = dataclasses.replace(data, distribution_mode="hard", policy="uniform", action_repeat=1, frames_per_level=60)
     paper = collect(turns, tmp_path / "paper.zarr", frames=400, progress=False)
     np.testing.assert_array_equal(paper.level_seeds(), paper.episode_starts // 60)
+
+
+def digest(dataset: FrameDataset) -> str:
+    """Of all that a dataset holds, however it is compressed."""
+    parts = [dataset.read_chunk(i) for i in range(dataset.num_chunks)]
+    parts += [dataset.episode_starts, dataset.env_actions(), dataset.level_seeds()]
+    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
+
+
+@needs_procgen
+def test_settings_make_the_films_that_they_always_made(tmp_path: Path) -> None:
+    # Digests of what the collector of 2026-11-21 made, which played all streams of a block and compressed it afterwards.
+    easy = DataConfig(num_envs=4, train_levels=(0, 20), test_levels=(500, 20))
+    films = collect(easy, tmp_path / "easy", frames=5_000, progress=False)  # a block, and one stream of another
+    assert digest(films) == "329c5aafe90e919afe8b1e1404a7f3be2a5ec046e8a103a7ac288d7063afa224"
+    turns = {"policy": "uniform", "action_repeat": 1, "frames_per_level": 60}
+    hard = dataclasses.replace(easy, distribution_mode="hard", backgrounds=True, restrict_themes=False, **turns)
+    films = collect(hard, tmp_path / "hard", frames=1_000, progress=False)  # chunks that span streams and blocks
+    assert digest(films) == "b6d1d938f40a302b71344bcdbb2fd60d0e80cf627752f5bc8a1edf6f29db16f2"
+
+
+@needs_procgen
+def test_the_shipped_films_can_be_collected_again(tmp_path: Path) -> None:
+    shipped, frames = sample_dataset("test"), 1_024
+    again = collect(DataConfig(), tmp_path / "films", "test", frames=frames, progress=False)
+    ours, theirs = (data.read_clips(np.arange(0, frames, 32), 32) for data in (again, shipped))
+    np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(again.env_actions(), shipped.env_actions()[:frames])
+    np.testing.assert_array_equal(again.episode_starts, [n for n in shipped.episode_starts if n < frames])
 
 
 @needs_procgen

@@ -221,10 +221,16 @@ def _choose(data: DataConfig, last: np.ndarray, rng: np.random.Generator) -> np.
     if data.policy == "uniform":
         return rng.integers(NUM_ENV_ACTIONS, size=count)
     right = rng.random(count) < data.right_bias
-    across = np.where(right, 2, rng.choice(3, size=count, p=HORIZONTAL))
-    drawn = 3 * across + rng.choice(3, size=count, p=VERTICAL)
+    across = np.where(right, 2, _draw(HORIZONTAL, count, rng))
+    drawn = 3 * across + _draw(VERTICAL, count, rng)
     keep = (rng.random(count) < data.sticky_probability) & (last >= 0)
     return np.where(keep, last, drawn)
+
+
+def _draw(odds: tuple[float, ...], count: int, rng: np.random.Generator) -> np.ndarray:
+    """What rng.choice(len(odds), count, p=odds) draws, without its checks, which take four times as long."""
+    sums = np.cumsum(odds)
+    return np.searchsorted(sums / sums[-1], rng.random(count), side="right")
 
 
 def _stream_frames(data: DataConfig) -> int:

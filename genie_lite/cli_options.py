@@ -84,7 +84,7 @@ def _command(commands: Any, words: str, purpose: str) -> argparse.ArgumentParser
 
 def _add_set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--set", type=_setting, action="append", metavar="KEY=VALUE", help="change one setting; may be given again"
+        "--set", type=setting, action="append", metavar="KEY=VALUE", help="change one setting; may be given again"
     )
 
 
@@ -94,7 +94,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def setting(text: str) -> tuple[str, Any]:
     """`key=value` with the value as in YAML, or a number as Python and JSON write it (YAML takes 1e-3 for a word)."""
     key, equals, value = text.partition("=")
     if not key or not equals:

@@ -24,6 +24,8 @@ class Attention(nn.Module):
     v_size are the widths of one head's queries and keys, and of its values.
     """
 
+    scale: Tensor
+
     def __init__(
         self, d_model: int, num_heads: int, qk_size: int, v_size: int, axis: Literal["space", "time"], window: int = 16
     ) -> None:

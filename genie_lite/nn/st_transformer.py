@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,7 +36,7 @@ class STBlock(nn.Module):
 
     def newest(self, x: Tensor, batch: int, cache: TemporalCache) -> Tensor:
         """`forward` for the newest frames alone, x [B·N, D]; the past comes from `cache`."""
-        grow, act, shrink = self.feed_forward
+        grow, act, shrink = cast("tuple[nn.Linear, nn.SiLU, nn.Linear]", self.feed_forward)
         x = torch.addmm(x, self.spatial.newest(_norm(x), batch, cache), self.spatial.out.weight.t())
         x = torch.addmm(x, self.temporal.newest(_norm(x), batch, cache), self.temporal.out.weight.t())
         return torch.addmm(x, act(F.linear(_norm(x), grow.weight)), shrink.weight.t())
@@ -66,7 +68,7 @@ class STTransformer(nn.Module):
         if x.shape[1] != 1:
             raise ValueError(f"cache: found {x.shape[1]} new frames, wanted 1; feed frames one at a time")
         newest = x.flatten(0, 2)
-        for block in self.blocks:
+        for block in cast("list[STBlock]", self.blocks):
             newest = block.newest(newest, len(x), cache)
         return _norm(newest).view_as(x)
 

@@ -42,7 +42,7 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step with the gradients at hand; matrices without one stay as they are."""
         for group in self.param_groups:
-            shapes: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            shapes: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     shapes[parameter.shape].append(parameter)
@@ -54,7 +54,7 @@ class Muon(torch.optim.Optimizer):
                 scale = -group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 torch._foreach_add_(parameters, list(updates.to(parameters[0].dtype).unbind()), alpha=scale)
 
-    def _update(self, parameter: nn.Parameter, momentum: float) -> Tensor:
+    def _update(self, parameter: Tensor, momentum: float) -> Tensor:
         """Gradient and moving average of gradients, looked at half a step ahead (Nesterov)."""
         state, gradient = self.state[parameter], parameter.grad
         assert gradient is not None

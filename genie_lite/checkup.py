@@ -85,7 +85,7 @@ def _torch() -> Finding:
     if version is None:
         return Finding("torch", "missing", "not installed", f"nothing can be trained or played; {INSTALL}")
     if tuple(int(part) for part in version.split("+")[0].split(".")[:2]) < (2, 9):
-        return Finding("torch", "missing", version, f"older than 2.9, which has the Muon optimiser; {INSTALL}")
+        return Finding("torch", "missing", version, f"older than 2.9, which genie-lite asks for; {INSTALL}")
     return Finding("torch", "ok", version, "trains and plays")
 
 

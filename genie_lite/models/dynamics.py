@@ -52,7 +52,7 @@ class DynamicsModel(nn.Module):
         masked = self.draw_mask(tokens, generator)
         visible = self._corrupt(tokens, generator).masked_fill(masked, self.mask_token)
         # To hidden places only: the cross-entropy needs no logits elsewhere, and logits are the widest layer.
-        hidden = self.features(visible, action_vectors)[masked]
+        hidden = self._features(visible, action_vectors)[masked]
         logits = self.to_logits(hidden)
         return DynamicsOutput(logits, masked, F.cross_entropy(logits.float(), tokens[masked]))
 
@@ -62,11 +62,11 @@ class DynamicsModel(nn.Module):
         action_vectors are [B, T-1, latent_dim]. With a cache, tokens are the newest frame's [B, 1, N] and the
         action is the one that leads to it, [B, 1, latent_dim], or [B, 0, latent_dim] for the very first frame.
         """
-        return self.to_logits(self.features(tokens, action_vectors, cache))
+        return self.to_logits(self._features(tokens, action_vectors, cache))
 
     def remember(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache) -> None:
         """Write the newest frame's complete tokens [B, 1, N] into the cache, as later frames will attend to them."""
-        self.features(tokens, action_vectors, cache)
+        self._features(tokens, action_vectors, cache)
 
     def draw_mask(self, tokens: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Which of tokens [B, T, N] to hide: bool [B, T, N]."""
@@ -92,23 +92,24 @@ class DynamicsModel(nn.Module):
         """
         batch, count = len(action_vectors), self.positions.shape[0]
         tokens = torch.full((batch, count), self.mask_token, device=action_vectors.device)
-        order = torch.rand(batch, count, device=tokens.device, generator=generator).argsort(dim=-1)
+        # A random order of unmasking, and the random number that decides each place when its turn has come.
+        order, points = torch.rand(2, batch, count, device=tokens.device, generator=generator)
+        order = order.argsort(dim=-1)
         history, hidden = [], count
         for step in range(sampling.maskgit_steps):
             remaining = hidden_after(step + 1, sampling.maskgit_steps, count, sampling.schedule)
             if remaining < hidden:  # a step that decides nothing need not be computed
-                features = self.features(tokens[:, None], action_vectors, cache)[:, 0]
+                features = self._features(tokens[:, None], action_vectors, cache)[:, 0]
                 if sampling.ordering == "random":
                     chosen = order[:, remaining:hidden]
                     logits = self.to_logits(features.gather(1, chosen[..., None].expand(-1, -1, features.shape[-1])))
-                    drawn, _ = draw_tokens(logits.float(), sampling.temperature, generator)
+                    drawn, _ = draw_tokens(logits.float(), sampling.temperature, points.gather(1, chosen))
                 else:
+                    fade = 1 - (step + 1) / sampling.maskgit_steps
                     logits = self.to_logits(features).float()
-                    drawn, confidence = draw_tokens(logits, sampling.temperature, generator)
-                    chosen = self._confident(
-                        tokens, confidence, hidden - remaining, 1 - (step + 1) / sampling.maskgit_steps, generator
+                    chosen, drawn = _most_confident(
+                        logits, tokens == self.mask_token, hidden - remaining, sampling.temperature, fade, generator
                     )
-                    drawn = drawn.gather(1, chosen)
                 tokens = tokens.scatter(1, chosen, drawn)
                 hidden = remaining
             history.append(tokens)
@@ -116,16 +117,7 @@ class DynamicsModel(nn.Module):
                 break
         return history
 
-    def _confident(
-        self, tokens: Tensor, confidence: Tensor, count: int, fade: float, generator: torch.Generator | None
-    ) -> Tensor:
-        """The `count` hidden places that are surest, with noise that fades: without it, they copy the last frame."""
-        noise = torch.rand(tokens.shape, device=tokens.device, generator=generator).clamp_min(1e-9)
-        order = confidence.clamp_min(1e-9).log() - fade * (-noise.log()).clamp_min(1e-9).log()
-        return order.masked_fill(tokens != self.mask_token, -float("inf")).topk(count, dim=-1).indices
-
-    def features(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
-        """What `logits` are made of, [B, T, N, D]; arguments as there."""
+    def _features(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
         embedded = self.token_embedding(tokens) + self.positions
         actions = self.action_embedding(action_vectors.detach())
         missing = tokens.shape[1] - actions.shape[1]  # no action leads to the first frame
@@ -143,19 +135,32 @@ class DynamicsModel(nn.Module):
         return torch.where(draw < self.corruption, wrong, tokens)
 
 
-def draw_tokens(logits: Tensor, temperature: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+def draw_tokens(logits: Tensor, temperature: float, points: Tensor) -> tuple[Tensor, Tensor]:
     """Sample a token for every place from logits [..., K]: tokens [...] and the probability of each, [...].
 
-    temperature 0 takes the most likely one.
+    points [...] are uniform random numbers in [0, 1), one for each place. temperature 0 takes the most likely token.
     """
     if temperature == 0:
         confidence, tokens = logits.softmax(dim=-1).max(dim=-1)
         return tokens, confidence
     probabilities = (logits / temperature).softmax(dim=-1)
     cumulative = probabilities.cumsum(dim=-1)
-    points = torch.rand(logits.shape[:-1], device=logits.device, generator=generator)[..., None]
-    tokens = torch.searchsorted(cumulative, points * cumulative[..., -1:]).clamp_max(logits.shape[-1] - 1)
+    tokens = torch.searchsorted(cumulative, points[..., None] * cumulative[..., -1:]).clamp_max(logits.shape[-1] - 1)
     return tokens[..., 0], probabilities.gather(-1, tokens)[..., 0]
+
+
+def _most_confident(
+    logits: Tensor, hidden: Tensor, count: int, temperature: float, fade: float, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """The `count` hidden places [B, count] whose drawn tokens are surest, and these tokens.
+
+    Gumbel noise times `fade` is added to the logarithm of confidence; without it, sure places copy the last frame.
+    """
+    points, noise = torch.rand(2, *hidden.shape, device=logits.device, generator=generator).clamp_min(1e-9)
+    drawn, confidence = draw_tokens(logits, temperature, points)
+    order = confidence.clamp_min(1e-9).log() - fade * (-noise.log()).clamp_min(1e-9).log()
+    chosen = order.masked_fill(~hidden, -float("inf")).topk(count, dim=-1).indices
+    return chosen, drawn.gather(1, chosen)
 
 
 def hidden_after(step: int, steps: int, count: int, schedule: str) -> int:

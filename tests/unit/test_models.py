@@ -156,11 +156,12 @@ def test_maskgit_hides_less_every_step_and_keeps_what_it_decided(genie, schedule
 def test_tokens_are_drawn_with_their_probabilities():
     logits = torch.tensor([0.0, 1.0, 2.0]).expand(200_000, 3)
     for temperature in (0.5, 1.0, 2.0):
-        tokens, confidence = draw_tokens(logits, temperature, torch.Generator().manual_seed(0))
+        points = torch.rand(200_000, generator=torch.Generator().manual_seed(0))
+        tokens, confidence = draw_tokens(logits, temperature, points)
         wanted = (logits[0] / temperature).softmax(0)
         torch.testing.assert_close(tokens.bincount(minlength=3) / 200_000, wanted, atol=0.005, rtol=0)
         torch.testing.assert_close(confidence, wanted[tokens])
-    assert (draw_tokens(logits, 0)[0] == 2).all()
+    assert (draw_tokens(logits, 0, torch.rand(200_000))[0] == 2).all()
 
 
 def test_playing_with_the_cache_equals_recomputing_every_frame(genie, films):
@@ -180,7 +181,7 @@ def test_playing_with_the_cache_equals_recomputing_every_frame(genie, films):
 
     def features(new, vectors, cache):
         everything = torch.cat([tokens, new], dim=1)
-        return genie.dynamics.features(everything, cache.vectors)[:, -1:]
+        return genie.dynamics._features(everything, cache.vectors)[:, -1:]
 
     for t in range(actions.shape[1]):
         codes = torch.cat([codes, torch.from_numpy(actions[:, t : t + 1])], dim=1)
@@ -200,7 +201,7 @@ class _Uncached:
 
     def __init__(self, model, features):
         self.positions, self.mask_token, self.to_logits = model.positions, model.mask_token, model.to_logits
-        self.features = features
+        self._features = features
 
 
 def test_undo_and_the_same_step_give_the_same_frame(genie, films):

@@ -53,7 +53,6 @@ def fit(
     loader.seek(step)
     started = saved = time.monotonic()
     elapsed, done = before, _progress(stage, step, before)
-    parameters = [p for p in model.parameters() if p.requires_grad]
     transformers = [module for module in model.modules() if isinstance(module, STTransformer)]
     if stage.compile:
         for transformer in transformers:
@@ -65,13 +64,7 @@ def fit(
         while done < 1:
             frames = _to_device(next(loader), device)
             lr = set_progress(optimizers, stage, step, done)
-            with autocast(device, stage.precision):
-                result = losses(frames)
-            result["loss"].backward()
-            norm = torch.nn.utils.clip_grad_norm_(parameters, stage.grad_clip or float("inf"))
-            for optimizer in optimizers.values():
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+            result, norm = training_step(model, losses, frames, optimizers, stage)
             step += 1
             elapsed = before + time.monotonic() - started
             done = _progress(stage, step, elapsed)
@@ -95,6 +88,25 @@ def fit(
         for transformer in transformers:
             transformer._compiled_call_impl = None  # play feeds one frame at a time, which would compile anew
     model.eval()
+
+
+def training_step(
+    model: nn.Module,
+    losses: Callable[[Tensor], Losses],
+    frames: Tensor,
+    optimizers: dict[str, torch.optim.Optimizer],
+    stage: StageConfig,
+) -> tuple[Losses, Tensor]:
+    """Losses of frames [B, T, H, W, C] in [0, 1], backward, clip, step: the losses, and the norm before clipping."""
+    with autocast(frames.device, stage.precision):
+        result = losses(frames)
+    result["loss"].backward()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    norm = torch.nn.utils.clip_grad_norm_(parameters, stage.grad_clip or float("inf"))
+    for optimizer in optimizers.values():
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return result, norm
 
 
 def _progress(stage: StageConfig, step: int, elapsed: float) -> float:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from genie_lite.config import Config
 from genie_lite.data import FrameDataset
-from genie_lite.models import Genie, LatentActionModel
+from genie_lite.models import Genie, LatentActionModel, VideoTokenizer
 from genie_lite.training.loop import Losses, fit
 
 logger = logging.getLogger(__name__)
@@ -45,9 +45,7 @@ def train_tokenizer(
     tokenizer = genie.tokenizer
 
     def losses(frames: Tensor) -> Losses:
-        output = tokenizer(frames)
-        psnr = -10 * output.reconstruction_loss.detach().log10()
-        return {"loss": output.loss, "psnr": psnr, "codes_in_use": _effective(tokenizer.quantizer.usage)}
+        return tokenizer_losses(tokenizer, frames)
 
     def sample(frames: np.ndarray) -> np.ndarray:
         return genie.decode(genie.encode(frames))
@@ -87,18 +85,7 @@ def train_genie(
     model = nn.ModuleDict({part: getattr(genie, part) for part in parts})
 
     def losses(frames: Tensor) -> Losses:
-        result: Losses = {"loss": torch.zeros((), device=frames.device)}
-        if "latent_action" in parts:
-            result |= latent_action_losses(genie.latent_action, frames)
-        if "dynamics" in parts:
-            with torch.no_grad():
-                tokens = genie.tokenizer.eval().encode(frames)
-                codes = genie.latent_action.encode(frames)  # no gradient: dynamics learns from actions, not for them
-            vectors = genie.latent_action.quantizer.lookup(codes)
-            output = genie.dynamics(tokens, vectors)
-            result["loss"] = result["loss"] + output.loss
-            result["cross_entropy"] = output.loss.detach()
-        return result
+        return genie_losses(genie, frames, parts)
 
     def sample(frames: np.ndarray) -> np.ndarray:
         if "dynamics" not in parts:
@@ -111,6 +98,29 @@ def train_genie(
         on_sample=_sampler(dataset, run_dir, sample), progress=progress, tensorboard=tensorboard,
     )  # fmt: skip
     return _finish(genie, run_dir, trained=[*base.card.get("trained", ["tokenizer"]), *parts])
+
+
+def tokenizer_losses(model: VideoTokenizer, frames: Tensor) -> Losses:
+    """One step's numbers: the loss; PSNR in dB; the effective number of codes in use."""
+    output = model(frames)
+    psnr = -10 * output.reconstruction_loss.detach().log10()
+    return {"loss": output.loss, "psnr": psnr, "codes_in_use": _effective(model.quantizer.usage)}
+
+
+def genie_losses(genie: Genie, frames: Tensor, parts: Sequence[str] = PARTS) -> Losses:
+    """One step's numbers of the second phase: the sum of the losses of `parts`, and what each logs."""
+    result: Losses = {"loss": torch.zeros((), device=frames.device)}
+    if "latent_action" in parts:
+        result |= latent_action_losses(genie.latent_action, frames)
+    if "dynamics" in parts:
+        with torch.no_grad():
+            tokens = genie.tokenizer.eval().encode(frames)
+            codes = genie.latent_action.encode(frames)  # no gradient: dynamics learns from actions, not for them
+        vectors = genie.latent_action.quantizer.lookup(codes)
+        output = genie.dynamics(tokens, vectors)
+        result["loss"] = result["loss"] + output.loss
+        result["cross_entropy"] = output.loss.detach()
+    return result
 
 
 def latent_action_losses(model: LatentActionModel, frames: Tensor) -> Losses:

@@ -1,7 +1,7 @@
 # Everything a clone needs, from Python 3.10-3.13 and make alone. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help lab course test lint format notebooks clean
+.PHONY: help lab course test bench lint format notebooks clean
 
 # The first Python on PATH that the package supports; `make lab PYTHON=/path/to/python` chooses another.
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
@@ -30,6 +30,9 @@ notebooks: $(VENV)/installed  ## run every notebook in place at its own paramete
 
 test: $(VENV)/installed-test  ## unit, notebook and browser tests (browser: needs Chromium; skipped without, unless CI=true)
 	$(BIN)/python -m pytest --durations=10 --nbval-lax tests notebooks
+
+bench: $(VENV)/installed  ## how fast it is against a plain reference: tables, and runs/bench-PRESET.json (about 15 minutes)
+	$(BIN)/python -m benchmarks.bench --preset $(PRESET) --json runs/bench-$(PRESET).json
 
 lint: $(VENV)/installed-lint  ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""What the README's speed tables are made with: `python -m benchmarks.bench --help`. It ships with the clone only."""

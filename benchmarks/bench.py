@@ -1,0 +1,67 @@
+"""How fast genie-lite is, against a plain reference, in one run on one machine: tables for README, and a JSON file.
+
+All ratios come from contenders that took turns; a rate is the median over rounds, with quartiles. `make bench` runs it
+at preset laptop; on a GPU `python -m benchmarks.bench --preset paper --only gpu` asks what the paper's own sizes cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks import sections, tables
+from benchmarks.measure import LEAST_REPEATS, hardware
+from genie_lite import load_config
+from genie_lite.data import open_dataset, sample_dataset
+
+SECTIONS = {name: getattr(sections, name) for name in ("training", "play", "reading", "collecting", "memory", "gpu")}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", default="laptop")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION",
+                        help=f"of {', '.join(SECTIONS)} (default: all)")  # fmt: skip
+    parser.add_argument("--repeats", type=int, default=11, help="rounds that contenders take turns in (default: 11)")
+    parser.add_argument("--minutes", type=float, default=10.0,
+                        help="after this long fewer rounds are made, never under three (default: 10)")  # fmt: skip
+    parser.add_argument("--data", help="films to train on and to read (default: those that ship)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
+    parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
+    parser.add_argument("--readme", type=Path, help="put the tables between the bench markers of this file")
+    parser.add_argument("--quick", action="store_true", help="a smoke test: three rounds of as little as shows it runs")
+    options = parser.parse_args()
+    config = load_config(options.preset)
+    size = config.model.frame_size
+    bench = sections.Bench(
+        preset=options.preset,
+        config=config,
+        dataset=open_dataset(options.data, size) if options.data else sample_dataset("train", size),
+        data=options.data,
+        device=options.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        repeats=LEAST_REPEATS if options.quick else options.repeats,
+        quick=options.quick,
+    )
+    torch.manual_seed(0)
+    end = time.monotonic() + (0 if options.quick else 60 * options.minutes)
+    report = {"preset": options.preset, "hardware": hardware(bench.device)}
+    for left, name in zip(range(len(options.only), 0, -1), options.only, strict=True):
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        report[name] = SECTIONS[name](bench, max(0.0, end - time.monotonic()) / left)
+    text = tables.markdown(report)
+    print(text)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    if options.readme:
+        tables.fill_readme(options.readme, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Model FLOPs of one training step, from the settings alone; and what a machine could do in the same time.
+
+Counted are matrix products, attention scores included, two FLOPs for a multiplication and its addition; a backward
+pass costs twice its forward pass, except that nobody asks for the gradient of the input. Causal attention is counted
+in full, as is usual. Not counted is what is no model: the optimiser (Muon's products too), running means of a codebook,
+recomputed activations. tests/unit/test_benchmarks.py compares with PyTorch's own counter.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from genie_lite.config import CodebookConfig, Config, ModelConfig, TransformerConfig
+
+# Dense bfloat16 with float32 sums, as in NVIDIA's data sheets, of the variant (SXM, where there are several) with most.
+PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "RTX 4090": 165e12}
+
+
+class Flops(NamedTuple):
+    """FLOPs of a forward pass, and of the backward pass after it."""
+
+    forward: float
+    backward: float
+
+    def __add__(self, other: Flops) -> Flops:  # type: ignore[override]  # a sum, where tuples would be joined
+        return Flops(self.forward + other.forward, self.backward + other.backward)
+
+    @property
+    def total(self) -> float:
+        return self.forward + self.backward
+
+
+def step_flops(config: Config, stage: str) -> float:
+    """FLOPs of one step of `stage` ("tokenizer", "latent_action", "dynamics" or "genie") at its clips and frames."""
+    model, settings = config.model, getattr(config.training, stage)
+    clips, frames = settings.clips, settings.frames
+    if stage == "tokenizer":
+        return tokenizer(model, clips, frames).total
+    total = latent_action(model, clips, frames).total if stage in ("latent_action", "genie") else 0.0
+    if stage in ("dynamics", "genie"):  # whose inputs are encoded without gradients
+        total += tokenizer_encoder(model, clips, frames).forward + latent_action_encoder(model, clips, frames).forward
+        total += dynamics(model, clips, frames).total
+    return total
+
+
+def tokenizer(model: ModelConfig, clips: int, frames: int) -> Flops:
+    settings, places = model.tokenizer, clips * frames * model.tokens_per_frame
+    pixels, width = settings.patch_size**2 * model.channels, settings.decoder.d_model
+    decoder = transformer(settings.decoder, places, model.tokens_per_frame, frames)
+    ends = linear(places, settings.codebook.latent_dim, width) + linear(places, width, pixels)
+    return tokenizer_encoder(model, clips, frames) + decoder + ends
+
+
+def tokenizer_encoder(model: ModelConfig, clips: int, frames: int) -> Flops:
+    settings, places = model.tokenizer, clips * frames * model.tokens_per_frame
+    pixels, width = settings.patch_size**2 * model.channels, settings.encoder.d_model
+    ends = linear(places, pixels, width, of_input=True) + linear(places, width, settings.codebook.latent_dim)
+    stack = transformer(settings.encoder, places, model.tokens_per_frame, frames)
+    return ends + stack + nearest(settings.codebook, places)
+
+
+def latent_action(model: ModelConfig, clips: int, frames: int) -> Flops:
+    settings, count = model.latent_action, _patches(model)
+    pixels, width = settings.patch_size**2 * model.channels, settings.decoder.d_model
+    transitions = clips * (frames - 1)
+    places = transitions * count
+    ends = linear(places, pixels, width, of_input=True) + linear(places, width, pixels)
+    actions = linear(transitions, settings.codebook.latent_dim, width)
+    decoder = transformer(settings.decoder, places, count, frames - 1)
+    return latent_action_encoder(model, clips, frames) + ends + actions + decoder
+
+
+def latent_action_encoder(model: ModelConfig, clips: int, frames: int) -> Flops:
+    settings, count = model.latent_action, _patches(model)
+    pixels, width = settings.patch_size**2 * model.channels, settings.encoder.d_model
+    places = clips * frames * count
+    seen = 2 * pixels if settings.difference_input else pixels
+    ends = linear(places, seen, width, of_input=True)
+    ends += linear(clips * (frames - 1), width, settings.codebook.latent_dim)
+    stack = transformer(settings.encoder, places, count, frames)
+    return ends + stack + nearest(settings.codebook, clips * (frames - 1))
+
+
+def dynamics(model: ModelConfig, clips: int, frames: int) -> Flops:
+    """With logits for hidden tokens only: at the mean masking rate, in all frames but the first."""
+    settings, count = model.dynamics.transformer, model.tokens_per_frame
+    hidden = clips * (frames - 1) * count * sum(model.dynamics.mask_rate) / 2
+    stack = transformer(settings, clips * frames * count, count, frames)
+    actions = linear(clips * (frames - 1), model.latent_action.codebook.latent_dim, settings.d_model, of_input=True)
+    return stack + actions + linear(hidden, settings.d_model, model.tokenizer.codebook.num_codes)
+
+
+def transformer(settings: TransformerConfig, places: float, count: int, frames: int) -> Flops:
+    """An ST-transformer over `places` = B · T · N tokens, of which a frame has `count` and a clip `frames` frames."""
+    width, heads = settings.d_model, settings.num_heads
+    pair = heads * (settings.head_width + settings.value_width)  # multiplications for one query and one key
+    attention = linear(places, width, heads * settings.head_width * 2 + heads * settings.value_width)
+    attention += linear(places, heads * settings.value_width, width)
+    scores = 2 * places * pair * (count + frames)
+    hidden = round(width * settings.ffn_ratio)
+    block = attention + attention + linear(places, width, hidden) + linear(places, hidden, width)
+    block += Flops(scores, 2 * scores)
+    return Flops(settings.num_layers * block.forward, settings.num_layers * block.backward)
+
+
+def linear(rows: float, before: int, after: int, of_input: bool = False) -> Flops:
+    """A matrix product; one `of_input` passes no gradient further back."""
+    forward = 2.0 * rows * before * after
+    return Flops(forward, forward if of_input else 2 * forward)
+
+
+def nearest(settings: CodebookConfig, latents: float) -> Flops:
+    """Each latent against every code; the choice passes no gradient."""
+    return Flops(2.0 * latents * settings.latent_dim * settings.num_codes, 0.0)
+
+
+def peak_flops(gpu_name: str) -> float | None:
+    """Dense bfloat16 FLOP/s of a GPU by its name; None where the table does not have it."""
+    # Not an RTX A1000, and not the lesser chips that are sold as 4090 too.
+    return next((peak for name, peak in PEAK.items() if re.search(rf"\b{name}\b(?! (?:D|Laptop))", gpu_name)), None)
+
+
+def _patches(model: ModelConfig) -> int:
+    rows, columns = model.grid(model.latent_action.patch_size)
+    return rows * columns

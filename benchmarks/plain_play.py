@@ -1,0 +1,68 @@
+"""Playing without a cache: every MaskGIT step runs every frame of the window again.
+
+`crop` True is what open reproductions do: they keep the newest `context_frames` frames and forget the rest. It is the
+cheaper way, and the one that speeds are compared with. False is exact: all frames played so far are run again, each
+seeing what it saw when it was played (the sliding window, in every layer). The two agree until the window is full.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmarks.plain import PlainGenie
+from genie_lite.config import SamplingConfig
+from genie_lite.models.dynamics import hidden_after
+
+
+class PlainPlay:
+    """Worlds [B] that grow by a frame a `step`, from prompt frames [B, T, H, W, C], float in [0, 1].
+
+    Random numbers are those of genie_lite's Rollout: seeded by `seed` and the new frame's index, drawn in its order.
+    """
+
+    @torch.no_grad()
+    def __init__(self, plain: PlainGenie, prompt: Tensor, sampling: SamplingConfig, seed: int, crop: bool) -> None:
+        if sampling.ordering != "random":
+            raise ValueError(f"ordering: found {sampling.ordering!r}, wanted 'random', the only one the reference has")
+        self.plain, self.sampling, self.seed = plain, sampling, seed
+        self.past = plain.config.model.context_frames - 1 if crop else None  # frames kept beside the new one
+        self.tokens = plain.tokenizer.encode(prompt)  # [B, T, N]
+        self.actions = plain.latent_action.encode(prompt)  # [B, T-1]
+        self.position = prompt.shape[1]
+        self.generator = torch.Generator(prompt.device)
+
+    @torch.no_grad()
+    def step(self, latent_actions: Tensor) -> Tensor:
+        """Take one latent action [B] in each world: the new frames [B, H, W, C]."""
+        self.actions = torch.cat([self.actions, latent_actions[:, None]], dim=1)
+        if self.past:
+            self.tokens, self.actions = self.tokens[:, -self.past :], self.actions[:, -self.past :]
+        self.generator.manual_seed(self.seed * 1_000_003 + self.position)
+        self.position += 1
+        self.tokens = torch.cat([self.tokens, self.sample()[:, None]], dim=1)
+        return self.plain.tokenizer.decode(self.tokens)[:, -1].clamp(0, 1)
+
+    def sample(self) -> Tensor:
+        """Decode the new frame by MaskGIT with random unmasking: tokens [B, N]."""
+        model, vectors = self.plain.dynamics, self.plain.latent_action.quantizer.lookup(self.actions)
+        mask, steps = model.num_tokens, self.sampling.maskgit_steps
+        new = torch.full_like(self.tokens[:, 0], mask)
+        order = torch.rand(new.shape, device=new.device, generator=self.generator)
+        for step in range(steps):
+            logits = model.logits(torch.cat([self.tokens, new[:, None]], dim=1), vectors)[:, -1]
+            new = torch.where(new == mask, self.draw(logits), new)
+            remaining = hidden_after(step + 1, steps, new.shape[1], self.sampling.schedule)
+            # The places that come first in a fixed random order stay hidden longest.
+            new = new.scatter(1, order.argsort(dim=1)[:, :remaining], mask)
+            if not remaining:
+                break
+        return new
+
+    def draw(self, logits: Tensor) -> Tensor:
+        """Tokens [B, N] drawn from logits [B, N, K]: where each cumulative distribution passes a random number."""
+        if self.sampling.temperature == 0:
+            return logits.argmax(dim=-1)
+        shares = (logits / self.sampling.temperature).softmax(dim=-1).cumsum(dim=-1)
+        points = torch.rand(logits.shape[:-1], device=logits.device, generator=self.generator)[..., None]
+        return (shares < points * shares[..., -1:]).sum(dim=-1).clamp_max(logits.shape[-1] - 1)

@@ -1,0 +1,255 @@
+"""What is measured. Each section is a function of a Bench and a number of seconds, and returns a part of the report.
+
+Every "ratio" is of two contenders that took turns in one run: the median over rounds, and quartiles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import genie_lite
+from benchmarks.flops import peak_flops, step_flops
+from benchmarks.measure import Work, interleave, matmul_flops, ratio, summary
+from benchmarks.memory import peak_memory
+from benchmarks.plain import plain_copy
+from benchmarks.plain_play import PlainPlay
+from benchmarks.stages import PAPER_STAGES, STAGES, OurStep, PlainStep, precision_of, some_frames
+from genie_lite.config import Config
+from genie_lite.data import ClipLoader, FrameDataset, coinrun, collect, data_folder, procgen_available
+from genie_lite.models import Genie, Rollout
+from genie_lite.training.optimizer import build_optimizers
+
+Report = dict[str, Any]
+MASKGIT_STEPS = (1, 2, 4, 8, 25)
+
+
+@dataclass
+class Bench:
+    """What every section needs to know."""
+
+    preset: str
+    config: Config
+    dataset: FrameDataset
+    data: str | None  # where the films are, None for those that ship
+    device: str
+    repeats: int
+    quick: bool  # a smoke test: as little as shows that it runs
+
+    def turns(self, contenders: dict[str, Work], seconds: float) -> dict[str, list[float]]:
+        return interleave(contenders, self.repeats, seconds, block=0.0 if self.quick else 0.2)
+
+
+def training(bench: Bench, seconds: float) -> Report:
+    """Steps and frames a second of each stage, the package's step and the plain one taking turns."""
+    stages = {stage: _train(bench, stage, seconds / len(STAGES)) for stage in STAGES}
+    return {"stages": stages, "matmul_flops": _matmul(bench)}
+
+
+def _train(bench: Bench, stage: str, seconds: float) -> Report:
+    settings = getattr(bench.config.training, stage)
+    frames = some_frames(bench.dataset, settings, bench.device)
+    ours, plain = (step(bench.config, stage, frames) for step in (OurStep, PlainStep))
+    rates = bench.turns({"ours": ours, "plain": plain}, seconds)
+    per_step = settings.clips * settings.frames
+    return {
+        "precision": precision_of(settings, bench.device),
+        "steps_per_second": {name: summary(rate) for name, rate in rates.items()},
+        "frames_per_second": {name: summary([r * per_step for r in rate]) for name, rate in rates.items()},
+        "ratio": ratio(rates, "ours", "plain"),
+        "flops_per_step": step_flops(bench.config, stage),
+    }
+
+
+def _matmul(bench: Bench) -> dict[str, float]:
+    """FLOP/s of a large matrix product in each number format that a stage trains in here."""
+    stages = {getattr(bench.config.training, stage) for stage in (*STAGES, *PAPER_STAGES)}
+    quick = {precision_of(settings, bench.device) for settings in stages}
+    return {dtype: matmul_flops(bench.device, dtype) for dtype in sorted(quick | {"float32"})}
+
+
+def play(bench: Bench, seconds: float) -> Report:
+    """Frames a second: by MaskGIT steps, with the cache and without; then late in a game against early in it."""
+    genie, world = _world(bench)
+    prompt = bench.dataset.read_clips(bench.dataset.clip_starts(genie.context_frames)[:1], genie.context_frames)
+    plain, pixels = plain_copy(genie), torch.from_numpy(prompt).to(bench.device).float() / 255
+    wanted = (1, 4) if bench.quick else MASKGIT_STEPS
+    late = genie.context_frames + 10 if bench.quick else 500
+    by_steps = {}
+    for steps in wanted:
+        rollout = genie.rollout(prompt, maskgit_steps=steps)
+        sampling = dataclasses.replace(rollout.sampling, ordering="random")
+        contenders = {
+            "ours": _player(rollout),
+            "plain": _plain_player(PlainPlay(plain, pixels, sampling, 0, crop=True)),
+        }
+        rates = bench.turns(contenders, seconds / (len(wanted) + 1))
+        frames = {name: summary(rate) for name, rate in rates.items()}
+        by_steps[str(steps)] = {"frames_per_second": frames, "ratio": ratio(rates, "ours", "plain")}
+    early = genie.context_frames + 4  # the window is full
+    contenders = {str(start): _player(_played(genie, prompt, start)) for start in (early, late)}
+    rates = bench.turns(contenders, seconds / (len(wanted) + 1))
+    frames = {name: summary(rate) for name, rate in rates.items()}
+    over_time = {"frames_per_second": frames, "ratio": ratio(rates, str(late), str(early))}
+    return {"world": world, "history": genie.context_frames, "by_steps": by_steps, "over_time": over_time}
+
+
+def _world(bench: Bench) -> tuple[Genie, str]:
+    if (data_folder() / "checkpoints" / bench.preset).is_dir():
+        return genie_lite.load(bench.preset, bench.device), f"the shipped {bench.preset} world"
+    return Genie(bench.config).to(bench.device).eval(), f"an untrained world of preset {bench.preset}"
+
+
+def _played(genie: Genie, prompt: np.ndarray, frames: int) -> Rollout:
+    """A game in which `frames` frames have been shown; hurried through with one MaskGIT step each."""
+    rollout = genie.rollout(prompt, maskgit_steps=1)
+    while rollout.position + 1 < frames:
+        rollout.step([rollout.position % genie.num_latent_actions])
+    rollout.sampling = genie.config.sampling
+    return rollout
+
+
+def _player(rollout: Rollout) -> Work:
+    def play_a_frame() -> float:
+        rollout.step([rollout.position % rollout.genie.num_latent_actions])
+        return 1.0
+
+    return play_a_frame
+
+
+def _plain_player(world: PlainPlay) -> Work:
+    codes = world.plain.config.model.latent_action.codebook.num_codes
+
+    def play_a_frame() -> float:
+        Genie.to_uint8(world.step(torch.tensor([world.position % codes], device=world.tokens.device)))
+        return 1.0
+
+    return play_a_frame
+
+
+def reading(bench: Bench, seconds: float) -> Report:
+    """Frames a second that one thread reads for a stage, against those that the stage trains on."""
+    stages = {}
+    for stage in STAGES:
+        settings = getattr(bench.config.training, stage)
+        loader = ClipLoader(bench.dataset, settings.clips, settings.frames, settings.frame_stride, prefetch=0)
+        step = OurStep(bench.config, stage, some_frames(bench.dataset, settings, bench.device))
+        rates = bench.turns({"read": _reader(loader), "train": step}, seconds / len(STAGES))
+        per_step = settings.clips * settings.frames
+        frames = {name: summary([r * per_step for r in rate]) for name, rate in rates.items()}
+        stages[stage] = {"frames_per_second": frames, "ratio": ratio(rates, "read", "train")}
+    return {"dataset": repr(bench.dataset) if bench.data else "the shipped films", "stages": stages}
+
+
+def _reader(loader: ClipLoader) -> Work:
+    def read_a_batch() -> float:
+        next(loader)
+        return 1.0
+
+    return read_a_batch
+
+
+def collecting(bench: Bench, seconds: float) -> Report:
+    """Game steps a second of `collect`, writing included, against procgen alone with the same options."""
+    if not procgen_available():
+        return {"skipped": "Collecting was left out: procgen is not installed."}
+    data = bench.config.data
+    steps = data.frames_per_level or -(-coinrun.LONGEST_EPISODE // data.action_repeat)
+    length = 32 if bench.quick else steps
+    options = {"distribution_mode": data.distribution_mode, "use_backgrounds": data.backgrounds}
+    games = coinrun.import_procgen().ProcgenGym3Env(
+        num=data.num_envs, env_name="coinrun", start_level=data.train_levels[0], num_levels=data.train_levels[1],
+        restrict_themes=data.restrict_themes, num_threads=min(data.num_envs, torch.get_num_threads()), **options,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+
+    def bare() -> float:
+        for _ in range(length):
+            games.observe()
+            games.act(rng.integers(coinrun.NUM_ENV_ACTIONS, size=data.num_envs, dtype=np.int32))
+        return float(length * data.num_envs)
+
+    def collected() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            films = collect(data, Path(folder) / "films.zarr", frames=steps * data.num_envs, progress=False)
+            return float(films.num_frames * data.action_repeat)
+
+    rates = bench.turns({"collect": collected, "procgen": bare}, seconds)
+    games.close()
+    found = {name: summary(rate) for name, rate in rates.items()}
+    return {
+        "game_steps_per_second": found,
+        "action_repeat": data.action_repeat,
+        "ratio": ratio(rates, "collect", "procgen"),
+    }
+
+
+def memory(bench: Bench, seconds: float) -> Report:
+    """Peak GB of a few training steps in a fresh process."""
+    stages = {}
+    for stage in STAGES[:1] if bench.quick else STAGES:
+        peaks = {
+            who: peak_memory(bench.preset, stage, who, bench.device, bench.data) for who in ("nothing", "ours", "plain")
+        }
+        stages[stage] = {"gigabytes": peaks, "ratio": summary([peaks["plain"] / peaks["ours"]])}
+    return {"of": "tensors on the GPU" if bench.device == "cuda" else "the process", "stages": stages}
+
+
+def gpu(bench: Bench, seconds: float) -> Report:
+    """The paper's two phases: FLOPs and parameters by formula; on a GPU speed, utilisation, memory, hours."""
+    phases = {stage: _predicted(bench.config, stage) for stage in PAPER_STAGES}
+    if bench.device != "cuda":
+        return {"skipped": "No GPU here: what a phase costs, by formula alone.", "phases": phases}
+    measured, name = _matmul(bench), torch.cuda.get_device_name()
+    peak = peak_flops(name) or max(measured.values())
+    for stage in PAPER_STAGES:
+        settings = getattr(bench.config.training, stage)
+        frames = some_frames(bench.dataset, settings, bench.device)
+        torch.cuda.reset_peak_memory_stats()
+        step = OurStep(bench.config, stage, frames)
+        rates = summary(bench.turns({"ours": step}, seconds / len(PAPER_STAGES))["ours"])
+        phases[stage] |= {
+            "precision": precision_of(settings, bench.device),
+            "steps_per_second": rates,
+            "mfu": rates["median"] * phases[stage]["flops_per_step"] / peak,
+            "gigabytes": torch.cuda.max_memory_allocated() / 2**30,
+            "hours": settings.steps / rates["median"] / 3600,
+        }
+        del step
+    known = peak_flops(name) is not None
+    return {
+        "phases": phases,
+        "matmul_flops": measured,
+        "peak_flops": peak,
+        "peak_from": "table" if known else "measured",
+    }
+
+
+def _predicted(config: Config, stage: str) -> Report:
+    """Of a phase: FLOPs a step and in all, and bytes that are there before any activation (no weights are made)."""
+    settings = getattr(config.training, stage)
+    with torch.device("meta"):
+        genie = Genie(config)
+    parts = ("tokenizer",) if stage == "tokenizer" else ("latent_action", "dynamics")
+    trained = torch.nn.ModuleList([getattr(genie, part) for part in parts])
+    optimizers = build_optimizers(trained, settings)
+    states = {"adamw": 2, "muon": 1}  # numbers kept for each parameter
+    kept = sum(
+        states[name] * sum(p.numel() for group in optimizer.param_groups for p in group["params"])
+        for name, optimizer in optimizers.items()
+    )
+    gradients = sum(p.numel() for p in trained.parameters() if p.requires_grad)
+    flops = step_flops(config, stage)
+    return {
+        "steps": settings.steps,
+        "flops_per_step": flops,
+        "flops_in_all": flops * settings.steps,
+        "parameters": sum(p.numel() for p in trained.parameters()),
+        "gigabytes_before_activations": 4 * (sum(p.numel() for p in genie.parameters()) + gradients + kept) / 2**30,
+    }

@@ -1,0 +1,81 @@
+"""One training step of each stage, as the package takes it and as the plain reference does."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.plain import plain_copy, plain_step
+from genie_lite.config import Config, StageConfig
+from genie_lite.data import FrameDataset
+from genie_lite.models import Genie
+from genie_lite.nn import STTransformer, native_bfloat16
+from genie_lite.training.loop import Losses, training_step
+from genie_lite.training.optimizer import build_optimizers, set_progress
+from genie_lite.training.stages import PARTS, genie_losses, tokenizer_losses
+
+STAGES = ("tokenizer", "latent_action", "dynamics")
+PAPER_STAGES = ("tokenizer", "genie")  # the paper's two phases
+
+
+def some_frames(dataset: FrameDataset, settings: StageConfig, device: str) -> Tensor:
+    """A batch of a stage, from the start of each of as many episodes: float [B, T, H, W, C] in [0, 1]."""
+    starts = dataset.clip_starts(settings.frames, settings.frame_stride)
+    chosen = starts[torch.linspace(0, len(starts) - 1, settings.clips).long().numpy()]
+    clips = dataset.read_clips(chosen, settings.frames, settings.frame_stride)
+    return torch.from_numpy(clips).to(device).float() / 255
+
+
+def precision_of(settings: StageConfig, device: str) -> str:
+    """The number format that a stage trains in here."""
+    quick = settings.precision == "auto" and native_bfloat16(device)
+    return "bfloat16" if quick or settings.precision == "bfloat16" else "float32"
+
+
+def stage_model(genie: Genie, stage: str) -> nn.Module:
+    """What a stage trains of a fresh Genie, as genie_lite.training hands it to the optimisers; the rest is frozen."""
+    parts = {"genie": PARTS}.get(stage, (stage,))
+    for name, module in genie.named_children():
+        if name not in parts:
+            module.requires_grad_(False)
+    return nn.ModuleDict({part: getattr(genie, part) for part in parts})
+
+
+class OurStep:
+    """The package's training step on one batch; calling it says how many steps were made: 1."""
+
+    def __init__(self, config: Config, stage: str, frames: Tensor) -> None:
+        self.settings: StageConfig = getattr(config.training, stage)
+        self.genie, self.stage, self.frames = Genie(config).to(frames.device), stage, frames
+        self.model = stage_model(self.genie, stage).train()
+        self.optimizers = build_optimizers(self.model, self.settings)
+        set_progress(self.optimizers, self.settings, 0, 0.0)
+        if self.settings.compile:
+            for transformer in (m for m in self.model.modules() if isinstance(m, STTransformer)):
+                transformer.compile()
+
+    def losses(self, frames: Tensor) -> Losses:
+        if self.stage == "tokenizer":
+            return tokenizer_losses(self.genie.tokenizer, frames)
+        return genie_losses(self.genie, frames, PARTS if self.stage == "genie" else (self.stage,))
+
+    def __call__(self) -> float:
+        training_step(self.model, self.losses, self.frames, self.optimizers, self.settings)
+        return 1.0
+
+
+class PlainStep:
+    """The same for the plain reference."""
+
+    def __init__(self, config: Config, stage: str, frames: Tensor) -> None:
+        settings: StageConfig = getattr(config.training, stage)
+        self.plain = plain_copy(Genie(config)).to(frames.device).train()
+        self.stage, self.frames, self.clip = stage, frames, settings.grad_clip
+        rate = settings.max_lr / max(settings.warmup_steps, 1)  # as a run's first step has it
+        betas, decay = (settings.beta1, settings.beta2), settings.weight_decay
+        trained = self.plain.trained_by(stage).parameters()
+        self.optimizer = torch.optim.AdamW(trained, lr=rate, betas=betas, weight_decay=decay)
+
+    def __call__(self) -> float:
+        plain_step(self.plain, self.stage, self.frames, self.optimizer, self.clip)
+        return 1.0

@@ -24,13 +24,15 @@ from genie_lite.training.loop import training_step
 from genie_lite.training.optimizer import build_optimizers
 from genie_lite.training.stages import PARTS, genie_losses, tokenizer_losses
 
-# Two blocks, a window shorter than the films, queries and values of different widths.
+# Two blocks, a window shorter than the films, queries and values of different widths, codes that restart at once.
 SHAPE = {
     "model.context_frames": 4,
     "model.tokenizer.decoder.num_layers": 2,
     "model.dynamics.transformer.num_layers": 2,
     "model.dynamics.transformer.qk_size": 12,
     "model.dynamics.transformer.v_size": 20,
+    "model.tokenizer.codebook.restart_after": 1,
+    "model.latent_action.codebook.restart_after": 1,
 }
 PAPER = {
     "model.latent_action.difference_input": False,
@@ -55,7 +57,9 @@ def genie(request) -> Genie:
 
 @pytest.fixture(scope="module")
 def films() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (2, 7, 64, 64, 3), dtype=np.uint8)
+    """Noise of a brightness that changes from frame to frame, so that several latent actions are inferred."""
+    rng = np.random.default_rng(0)
+    return (rng.integers(0, 256, (2, 7, 64, 64, 3)) * rng.random((2, 7, 1, 1, 3))).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ notebooks: $(VENV)/installed  ## run every notebook in place at its own paramete
 test: $(VENV)/installed-test  ## unit, notebook and browser tests (browser: needs Chromium; skipped without, unless CI=true)
 	$(BIN)/python -m pytest --durations=10 --nbval-lax tests notebooks
 
-bench: $(VENV)/installed  ## how fast it is against a plain reference: tables, and runs/bench-PRESET.json (about 15 minutes)
+bench: $(VENV)/installed  ## how fast it is against a plain reference: tables, and runs/bench-PRESET.json
 	$(BIN)/python -m benchmarks.bench --preset $(PRESET) --json runs/bench-$(PRESET).json
 
 lint: $(VENV)/installed-lint  ## ruff (lint and format) and mypy

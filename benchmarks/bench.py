@@ -15,11 +15,19 @@ from pathlib import Path
 import torch
 
 from benchmarks import sections, tables
+from benchmarks.gpu import gpu
 from benchmarks.measure import LEAST_REPEATS, hardware
 from genie_lite import load_config
 from genie_lite.data import open_dataset, sample_dataset
 
-SECTIONS = {name: getattr(sections, name) for name in ("training", "play", "reading", "collecting", "memory", "gpu")}
+SECTIONS = {
+    "training": sections.training,
+    "play": sections.play,
+    "reading": sections.reading,
+    "collecting": sections.collecting,
+    "memory": sections.memory,
+    "gpu": gpu,
+}
 
 
 def main() -> int:

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 
 import genie_lite
-from benchmarks.flops import peak_flops, step_flops
+from benchmarks.flops import step_flops
 from benchmarks.measure import Work, interleave, matmul_flops, ratio, summary
 from benchmarks.memory import peak_memory
 from benchmarks.plain import plain_copy
 from benchmarks.plain_play import PlainPlay
 from benchmarks.stages import PAPER_STAGES, STAGES, OurStep, PlainStep, precision_of, some_frames
-from genie_lite.config import Config
+from genie_lite.config import Config, DataConfig
 from genie_lite.data import ClipLoader, FrameDataset, coinrun, collect, data_folder, procgen_available
+from genie_lite.machine import cores
 from genie_lite.models import Genie, Rollout
-from genie_lite.training.optimizer import build_optimizers
 
 Report = dict[str, Any]
 MASKGIT_STEPS = (1, 2, 4, 8, 25)
@@ -49,7 +49,7 @@ class Bench:
 def training(bench: Bench, seconds: float) -> Report:
     """Steps and frames a second of each stage, the package's step and the plain one taking turns."""
     stages = {stage: _train(bench, stage, seconds / len(STAGES)) for stage in STAGES}
-    return {"stages": stages, "matmul_flops": _matmul(bench)}
+    return {"stages": stages, "matmul_flops": matmul(bench)}
 
 
 def _train(bench: Bench, stage: str, seconds: float) -> Report:
@@ -67,7 +67,7 @@ def _train(bench: Bench, stage: str, seconds: float) -> Report:
     }
 
 
-def _matmul(bench: Bench) -> dict[str, float]:
+def matmul(bench: Bench) -> dict[str, float]:
     """FLOP/s of a large matrix product in each number format that a stage trains in here."""
     stages = {getattr(bench.config.training, stage) for stage in (*STAGES, *PAPER_STAGES)}
     quick = {precision_of(settings, bench.device) for settings in stages}
@@ -156,38 +156,41 @@ def _reader(loader: ClipLoader) -> Work:
 
 
 def collecting(bench: Bench, seconds: float) -> Report:
-    """Game steps a second of `collect`, writing included, against procgen alone with the same options."""
+    """Game steps a second of `collect`, writing included, against procgen alone at the better number of threads."""
     if not procgen_available():
         return {"skipped": "Collecting was left out: procgen is not installed."}
     data = bench.config.data
-    steps = data.frames_per_level or -(-coinrun.LONGEST_EPISODE // data.action_repeat)
-    length = 32 if bench.quick else steps
-    options = {"distribution_mode": data.distribution_mode, "use_backgrounds": data.backgrounds}
-    games = coinrun.import_procgen().ProcgenGym3Env(
-        num=data.num_envs, env_name="coinrun", start_level=data.train_levels[0], num_levels=data.train_levels[1],
-        restrict_themes=data.restrict_themes, num_threads=min(data.num_envs, torch.get_num_threads()), **options,
-    )  # fmt: skip
-    rng = np.random.default_rng(0)
-
-    def bare() -> float:
-        for _ in range(length):
-            games.observe()
-            games.act(rng.integers(coinrun.NUM_ENV_ACTIONS, size=data.num_envs, dtype=np.int32))
-        return float(length * data.num_envs)
+    frames = data.frames_per_level or -(-coinrun.LONGEST_EPISODE // data.action_repeat)
 
     def collected() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            films = collect(data, Path(folder) / "films.zarr", frames=steps * data.num_envs, progress=False)
+            films = collect(data, Path(folder) / "films.zarr", frames=frames * data.num_envs, progress=False)
             return float(films.num_frames * data.action_repeat)
 
-    rates = bench.turns({"collect": collected, "procgen": bare}, seconds)
-    games.close()
+    bare = {f"procgen, {threads} threads": _games(data, threads) for threads in (0, min(data.num_envs, cores()))}
+    rates = bench.turns({"collect": collected, **bare}, seconds)
+    fastest = max(bare, key=lambda name: float(np.median(rates[name])))
     found = {name: summary(rate) for name, rate in rates.items()}
-    return {
-        "game_steps_per_second": found,
-        "action_repeat": data.action_repeat,
-        "ratio": ratio(rates, "collect", "procgen"),
-    }
+    against = {"against": fastest, "ratio": ratio(rates, "collect", fastest)}
+    return {"game_steps_per_second": found, "action_repeat": data.action_repeat, **against}
+
+
+def _games(data: DataConfig, threads: int) -> Work:
+    """Procgen alone, made with the options that films are collected with, and played at random."""
+    games = coinrun.import_procgen().ProcgenGym3Env(
+        num=data.num_envs, env_name="coinrun", start_level=data.train_levels[0], num_levels=data.train_levels[1],
+        distribution_mode=data.distribution_mode, use_backgrounds=data.backgrounds,
+        restrict_themes=data.restrict_themes, num_threads=threads,
+    )  # fmt: skip
+    rng, steps = np.random.default_rng(0), 256
+
+    def played() -> float:
+        for _ in range(steps):
+            games.observe()
+            games.act(rng.integers(coinrun.NUM_ENV_ACTIONS, size=data.num_envs, dtype=np.int32))
+        return float(steps * data.num_envs)
+
+    return played
 
 
 def memory(bench: Bench, seconds: float) -> Report:
@@ -199,57 +202,3 @@ def memory(bench: Bench, seconds: float) -> Report:
         }
         stages[stage] = {"gigabytes": peaks, "ratio": summary([peaks["plain"] / peaks["ours"]])}
     return {"of": "tensors on the GPU" if bench.device == "cuda" else "the process", "stages": stages}
-
-
-def gpu(bench: Bench, seconds: float) -> Report:
-    """The paper's two phases: FLOPs and parameters by formula; on a GPU speed, utilisation, memory, hours."""
-    phases = {stage: _predicted(bench.config, stage) for stage in PAPER_STAGES}
-    if bench.device != "cuda":
-        return {"skipped": "No GPU here: what a phase costs, by formula alone.", "phases": phases}
-    measured, name = _matmul(bench), torch.cuda.get_device_name()
-    peak = peak_flops(name) or max(measured.values())
-    for stage in PAPER_STAGES:
-        settings = getattr(bench.config.training, stage)
-        frames = some_frames(bench.dataset, settings, bench.device)
-        torch.cuda.reset_peak_memory_stats()
-        step = OurStep(bench.config, stage, frames)
-        rates = summary(bench.turns({"ours": step}, seconds / len(PAPER_STAGES))["ours"])
-        phases[stage] |= {
-            "precision": precision_of(settings, bench.device),
-            "steps_per_second": rates,
-            "mfu": rates["median"] * phases[stage]["flops_per_step"] / peak,
-            "gigabytes": torch.cuda.max_memory_allocated() / 2**30,
-            "hours": settings.steps / rates["median"] / 3600,
-        }
-        del step
-    known = peak_flops(name) is not None
-    return {
-        "phases": phases,
-        "matmul_flops": measured,
-        "peak_flops": peak,
-        "peak_from": "table" if known else "measured",
-    }
-
-
-def _predicted(config: Config, stage: str) -> Report:
-    """Of a phase: FLOPs a step and in all, and bytes that are there before any activation (no weights are made)."""
-    settings = getattr(config.training, stage)
-    with torch.device("meta"):
-        genie = Genie(config)
-    parts = ("tokenizer",) if stage == "tokenizer" else ("latent_action", "dynamics")
-    trained = torch.nn.ModuleList([getattr(genie, part) for part in parts])
-    optimizers = build_optimizers(trained, settings)
-    states = {"adamw": 2, "muon": 1}  # numbers kept for each parameter
-    kept = sum(
-        states[name] * sum(p.numel() for group in optimizer.param_groups for p in group["params"])
-        for name, optimizer in optimizers.items()
-    )
-    gradients = sum(p.numel() for p in trained.parameters() if p.requires_grad)
-    flops = step_flops(config, stage)
-    return {
-        "steps": settings.steps,
-        "flops_per_step": flops,
-        "flops_in_all": flops * settings.steps,
-        "parameters": sum(p.numel() for p in trained.parameters()),
-        "gigabytes_before_activations": 4 * (sum(p.numel() for p in genie.parameters()) + gradients + kept) / 2**30,
-    }

@@ -37,7 +37,7 @@ def fill_readme(path: Path, text: str) -> None:
 def _hardware(report: Report) -> str:
     about = report["hardware"]
     bfloat16 = "with" if about["cpu_bfloat16"] else "without"
-    where = f"{about['cores']} cores of {about['cpu']} ({bfloat16} native bfloat16, {about['threads']} threads)"
+    where = f"{about['cores']} cores of {about['cpu']} ({bfloat16} native bfloat16, threads: {about['threads']})"
     where = f"{about['gpu']}, {where}" if about["gpu"] else f"{where}, no GPU"
     return (
         f"Preset `{report['preset']}`, {where}, PyTorch {about['torch']}, {about['date']}. "
@@ -54,9 +54,9 @@ def _training(found: Report) -> str:
             _words(stage), _spread(ours), _number(numbers["frames_per_second"]["ours"]["median"]), _spread(plain),
             _spread(numbers["ratio"]), f"{_number(numbers['flops_per_step'] / 1e9)}", f"{100 * share:.0f} %",
         ))  # fmt: skip
-    speeds = ", ".join(f"{_number(rate / 1e9)} in {name}" for name, rate in found["matmul_flops"].items())
-    head = ("training", "steps/s", "frames/s", "plain, steps/s", "faster by", "GFLOP a step", "of matmul speed")
-    return _table(head, rows) + f"\n\nA large matrix product runs at {speeds} GFLOP/s here."
+    speeds = ", ".join(f"{_number(rate / 1e9)} GFLOP/s in {name}" for name, rate in found["matmul_flops"].items())
+    head = ("training", "steps/s", "frames/s", "plain, steps/s", "times as fast", "GFLOP a step", "of matmul speed")
+    return _table(head, rows) + f"\n\nA large matrix product runs at {speeds} here."
 
 
 def _play(found: Report) -> str:
@@ -65,7 +65,7 @@ def _play(found: Report) -> str:
         for steps, numbers in found["by_steps"].items()
     ]
     (early, first), (late, last) = found["over_time"]["frames_per_second"].items()
-    head = ("play, MaskGIT steps", "frames/s", "without a cache, frames/s", "faster by")
+    head = ("play, MaskGIT steps", "frames/s", "without a cache, frames/s", "times as fast")
     return _table(head, rows) + (
         f"\n\nPlayed: {found['world']}, {found['history']} frames of history. From frame {early} on "
         f"{_number(first['median'])} frames/s, from frame {late} on {_number(last['median'])}: "
@@ -88,9 +88,11 @@ def _reading(found: Report) -> str:
 
 def _collecting(found: Report) -> str:
     rates = found["game_steps_per_second"]
-    row = (_spread(rates["collect"]), _spread(rates["procgen"]), _spread(found["ratio"]))
-    head = ("collecting, game steps/s", "procgen alone", "share")
-    return _table(head, [row]) + f"\n\nOne stored frame is {found['action_repeat']} game steps."
+    rows = [(name, _spread(rate)) for name, rate in rates.items()]
+    rows.append((f"collect over {found['against']}", _spread(found["ratio"])))
+    return (
+        _table(("collecting", "game steps/s"), rows) + f"\n\nOne stored frame is {found['action_repeat']} game steps."
+    )
 
 
 def _memory(found: Report) -> str:
@@ -113,9 +115,11 @@ def _gpu(found: Report) -> str:
             _number(numbers["flops_per_step"] / 1e12), _number(numbers["flops_in_all"] / 1e18),
             f"{numbers['gigabytes_before_activations']:.2f}",
         ]  # fmt: skip
-        if measured:
-            row += [f"{_spread(numbers['steps_per_second'])} {numbers['precision']}", f"{100 * numbers['mfu']:.0f} %",
-                    f"{numbers['gigabytes']:.1f}", _number(numbers["hours"])]  # fmt: skip
+        if "failed" in numbers:
+            row += [numbers["failed"], "", "", ""]
+        elif measured:
+            speed = f"{_spread(numbers['steps_per_second'])} {numbers['precision']}"
+            row += [speed, f"{100 * numbers['mfu']:.0f} %", f"{numbers['gigabytes']:.1f}", _number(numbers["hours"])]
         rows.append(row)
     if not measured:
         return _table(head, rows)

@@ -1,0 +1,75 @@
+"""What the paper's two phases cost at a preset's sizes: by formula anywhere, measured on a GPU."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.flops import peak_flops, step_flops
+from benchmarks.measure import summary
+from benchmarks.sections import Bench, Report, matmul
+from benchmarks.stages import PAPER_STAGES, OurStep, precision_of, some_frames
+from genie_lite.config import Config
+from genie_lite.models import Genie
+from genie_lite.training.optimizer import build_optimizers
+
+
+def gpu(bench: Bench, seconds: float) -> Report:
+    """The paper's two phases: FLOPs and parameters by formula; on a GPU speed, utilisation, memory, hours."""
+    phases = {stage: _predicted(bench.config, stage) for stage in PAPER_STAGES}
+    if bench.device != "cuda":
+        return {"skipped": "No GPU here: what a phase costs, by formula alone.", "phases": phases}
+    measured, name = matmul(bench), torch.cuda.get_device_name()
+    peak = peak_flops(name) or max(measured.values())
+    for stage in PAPER_STAGES:
+        settings = getattr(bench.config.training, stage)
+        frames = some_frames(bench.dataset, settings, bench.device)
+        try:
+            phases[stage] |= _measured(bench, stage, frames, seconds / len(PAPER_STAGES))
+        except torch.cuda.OutOfMemoryError:
+            phases[stage]["failed"] = "out of memory"
+            continue
+        phases[stage]["mfu"] = phases[stage]["steps_per_second"]["median"] * phases[stage]["flops_per_step"] / peak
+    known = peak_flops(name) is not None
+    return {
+        "phases": phases,
+        "matmul_flops": measured,
+        "peak_flops": peak,
+        "peak_from": "table" if known else "measured",
+    }
+
+
+def _measured(bench: Bench, stage: str, frames: torch.Tensor, seconds: float) -> Report:
+    settings = getattr(bench.config.training, stage)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    rates = summary(bench.turns({"ours": OurStep(bench.config, stage, frames)}, seconds)["ours"])
+    return {
+        "precision": precision_of(settings, bench.device),
+        "steps_per_second": rates,
+        "gigabytes": torch.cuda.max_memory_allocated() / 2**30,
+        "hours": settings.steps / rates["median"] / 3600,
+    }
+
+
+def _predicted(config: Config, stage: str) -> Report:
+    """Of a phase: FLOPs a step and in all, and bytes that are there before any activation (no weights are made)."""
+    settings = getattr(config.training, stage)
+    with torch.device("meta"):
+        genie = Genie(config)
+    parts = ("tokenizer",) if stage == "tokenizer" else ("latent_action", "dynamics")
+    trained = torch.nn.ModuleList([getattr(genie, part) for part in parts])
+    optimizers = build_optimizers(trained, settings)
+    states = {"adamw": 2, "muon": 1}  # numbers kept for each parameter
+    kept = sum(
+        states[name] * sum(p.numel() for group in optimizer.param_groups for p in group["params"])
+        for name, optimizer in optimizers.items()
+    )
+    gradients = sum(p.numel() for p in trained.parameters() if p.requires_grad)
+    flops = step_flops(config, stage)
+    return {
+        "steps": settings.steps,
+        "flops_per_step": flops,
+        "flops_in_all": flops * settings.steps,
+        "parameters": sum(p.numel() for p in trained.parameters()),
+        "gigabytes_before_activations": 4 * (sum(p.numel() for p in genie.parameters()) + gradients + kept) / 2**30,
+    }

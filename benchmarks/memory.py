@@ -48,7 +48,7 @@ def main() -> None:
     if options.who == "nothing":
         Genie(config).to(options.device)
     else:
-        step = {"ours": OurStep, "plain": PlainStep}[options.who](config, options.stage, frames)
+        step = (OurStep if options.who == "ours" else PlainStep)(config, options.stage, frames)
         for _ in range(options.steps):
             step()
     peak = torch.cuda.max_memory_allocated() if options.device == "cuda" else _peak_bytes()

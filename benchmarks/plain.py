@@ -52,7 +52,7 @@ def plain_copy(genie: Genie) -> PlainGenie:
     """A PlainGenie with the weights of `genie`, on its device. RuntimeError when a weight is missing or left over."""
     plain = PlainGenie(genie.config)
     wanted = plain.state_dict()
-    weights = {}
+    weights: dict[str, Tensor] = {}
     for name, value in genie.state_dict().items():
         if name.endswith(".qkv.weight"):
             names = [name.replace(".qkv.", f".{letter}.") for letter in "qkv"]

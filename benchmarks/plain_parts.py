@@ -13,6 +13,10 @@ from genie_lite.config import CodebookConfig, TransformerConfig
 class PlainQuantizer(nn.Module):
     """Latents -> vectors of the nearest codes, the codes, the loss; codes learn by gradient or by running means."""
 
+    usage: Tensor
+    idle_steps: Tensor
+    latent_sums: Tensor
+
     def __init__(self, settings: CodebookConfig) -> None:
         super().__init__()
         self.settings, count = settings, settings.num_codes

@@ -24,8 +24,8 @@ FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")  # of a 
 def interleave(contenders: dict[str, Work], repeats: int, seconds: float, block: float = 0.2) -> dict[str, list[float]]:
     """Units per second of each contender, in turns: A B C A B C ...
 
-    Each is called once or twice to warm up, then `repeats` times; a turn lasts about `block` seconds or one call, whichever is
-    longer. After `seconds` in all no further round is begun, but three are always made.
+    Each is called once or twice to warm up, then `repeats` times; a turn lasts about `block` seconds or one call,
+    whichever is longer. After `seconds` in all no further round is begun, but three are always made.
     """
     end = time.perf_counter() + seconds
     calls = {}

@@ -52,10 +52,12 @@ def _training(found: Report) -> str:
         share = ours["median"] * numbers["flops_per_step"] / found["matmul_flops"][numbers["precision"]]
         rows.append((
             _words(stage), _spread(ours), _number(numbers["frames_per_second"]["ours"]["median"]), _spread(plain),
-            _spread(numbers["ratio"]), f"{_number(numbers['flops_per_step'] / 1e9)}", f"{100 * share:.0f} %",
+            _spread(numbers["ratio"]), _spread(numbers["same_optimizer"]["ratio"]),
+            f"{_number(numbers['flops_per_step'] / 1e9)}", f"{100 * share:.0f} %",
         ))  # fmt: skip
     speeds = ", ".join(f"{_number(rate / 1e9)} GFLOP/s in {name}" for name, rate in found["matmul_flops"].items())
-    head = ("training", "steps/s", "frames/s", "plain, steps/s", "times as fast", "GFLOP a step", "of matmul speed")
+    head = ("training", "steps/s", "frames/s", "plain, steps/s", "times as fast", "with AdamW too", "GFLOP a step",
+            "of matmul speed")  # fmt: skip
     return _table(head, rows) + f"\n\nA large matrix product runs at {speeds} here."
 
 

@@ -48,10 +48,10 @@ class PlainPlay:
         model, vectors = self.plain.dynamics, self.plain.latent_action.quantizer.lookup(self.actions)
         mask, steps = model.num_tokens, self.sampling.maskgit_steps
         new = torch.full_like(self.tokens[:, 0], mask)
-        order = torch.rand(new.shape, device=new.device, generator=self.generator)
+        order, points = torch.rand(2, *new.shape, device=new.device, generator=self.generator)
         for step in range(steps):
             logits = model.logits(torch.cat([self.tokens, new[:, None]], dim=1), vectors)[:, -1]
-            new = torch.where(new == mask, self.draw(logits), new)
+            new = torch.where(new == mask, self.draw(logits, points), new)
             remaining = hidden_after(step + 1, steps, new.shape[1], self.sampling.schedule)
             # The places that come first in a fixed random order stay hidden longest.
             new = new.scatter(1, order.argsort(dim=1)[:, :remaining], mask)
@@ -59,10 +59,9 @@ class PlainPlay:
                 break
         return new
 
-    def draw(self, logits: Tensor) -> Tensor:
-        """Tokens [B, N] drawn from logits [B, N, K]: where each cumulative distribution passes a random number."""
+    def draw(self, logits: Tensor, points: Tensor) -> Tensor:
+        """Tokens [B, N] drawn from logits [B, N, K]: where each cumulative distribution passes its point, [B, N]."""
         if self.sampling.temperature == 0:
             return logits.argmax(dim=-1)
         shares = (logits / self.sampling.temperature).softmax(dim=-1).cumsum(dim=-1)
-        points = torch.rand(logits.shape[:-1], device=logits.device, generator=self.generator)[..., None]
-        return (shares < points * shares[..., -1:]).sum(dim=-1).clamp_max(logits.shape[-1] - 1)
+        return (shares < points[..., None] * shares[..., -1:]).sum(dim=-1).clamp_max(logits.shape[-1] - 1)

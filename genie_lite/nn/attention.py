@@ -37,19 +37,19 @@ class Attention(nn.Module):
         self.register_buffer("scale", torch.full((qk_size,), qk_size**-0.25), persistent=False)  # of q and of k
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, length, count = x.shape[:3]
+        batch, length = x.shape[:2]
         qk, v = self.qkv(x).split(self.widths, dim=-1)
         qk = rearrange(qk, "b t n (s h d) -> b t n s h d", s=2, h=self.num_heads)
         qk = F.layer_norm(qk, qk.shape[-1:])  # QK-norm: scores stay bounded (section 3)
         v = rearrange(v, "b t n (h d) -> b t n h d", h=self.num_heads)
         if self.axis == "space":
-            q, k = rearrange(qk, "b t n s h d -> s (b t h) n d")
-            y = attend(q, k, rearrange(v, "b t n h d -> (b t h) n d"))
-            return self.out(rearrange(y, "(b t h) n d -> b t n (h d)", b=batch, t=length))
-        q, k = rearrange(rotate(qk), "b t n s h d -> s (b n h) t d")
-        v = rearrange(v, "b t n h d -> (b n h) t d")
-        y = attend(q, k, v, _sliding_mask(length, self.window, x.device))
-        return self.out(rearrange(y, "(b n h) t d -> b t n (h d)", b=batch, n=count))
+            q, k = rearrange(qk, "b t n s h d -> s (b t) h n d")
+            y = attend(q, k, rearrange(v, "b t n h d -> (b t) h n d"))
+            return self.out(rearrange(y, "(b t) h n d -> b t n (h d)", b=batch))
+        q, k = rearrange(rotate(qk), "b t n s h d -> s (b n) h t d")
+        v = rearrange(v, "b t n h d -> (b n) h t d")
+        y = attend(q, k, v, _sliding_mask(length, self.window, x.device), causal=length <= self.window)
+        return self.out(rearrange(y, "(b n) h t d -> b t n (h d)", b=batch))
 
     def newest(self, x: Tensor, batch: int, cache: TemporalCache) -> Tensor:
         """`forward` for the newest frames alone, x [B·N, D], before `out`; the frames before them are in `cache`.
@@ -71,14 +71,16 @@ class Attention(nn.Module):
         return torch.bmm(torch.bmm(q.reshape(rows * heads, 1, qk_size), k.mT).softmax(dim=-1), v).view(rows, -1)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
     """softmax(q k' / sqrt(d)) v for q [..., Lq, d], k [..., Lk, d], v [..., Lk, e]; mask is True where barred.
 
-    On a CPU short sequences run several times faster as two matrix products than through PyTorch's fused
-    attention, whose backward pass is slow there; elsewhere the fused kernel is the faster (docs/experiments.md).
+    `causal` says that the mask bars the future and nothing else. On a CPU short sequences run several times faster as
+    two matrix products than through PyTorch's fused attention, whose backward pass is slow there; elsewhere the fused
+    kernel is the faster (docs/experiments.md), of which the quickest take [B, h, L, d] and no mask but the causal one.
     """
     if q.device.type != "cpu" or (k.shape[-2] > 128 and q.dtype == torch.float32):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else ~mask)
+        allowed = None if mask is None or causal else ~mask
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=causal)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(mask, float("-inf"))

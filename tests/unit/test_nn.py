@@ -89,6 +89,11 @@ def test_both_ways_to_attend_agree(barred):
     mask = torch.ones(9, 9, dtype=torch.bool).triu(1) if barred else None
     fused = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else ~mask)
     torch.testing.assert_close(attend(q, k, v, mask), fused)
+    q, k, v = torch.randn(3, 2, 3, 130, 16, generator=torch.Generator().manual_seed(0))  # long, so the fused kernel
+    mask = torch.ones(130, 130, dtype=torch.bool).triu(1) if barred else None
+    plain = attend(q.double(), k.double(), v.double(), mask).float()  # float64 never takes it
+    torch.testing.assert_close(attend(q, k, v, mask), plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(attend(q, k, v, mask, causal=barred), plain, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("size", "patch"), [((64, 64), 8), ((90, 160), 16), ((5, 7), 4)])

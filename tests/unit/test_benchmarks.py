@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -229,3 +230,14 @@ def _ratios(tree):
             yield value["median"]
         elif isinstance(value, dict):
             yield from _ratios(value)
+
+
+def test_the_small_contests_run(capsys, monkeypatch):
+    from benchmarks import parts
+
+    monkeypatch.setattr("sys.argv", ["parts", "--only", "frame", "--repeats", "3"])
+    assert parts.main() == 0
+    assert len(re.findall(r"one product [\d.]+ ms   one a head [\d.]+ ms", capsys.readouterr().out)) == 3
+    name, contenders = next(parts.attention())
+    assert name == "attention, tokenizer, space, float32"
+    assert all(work() == 1.0 for work in contenders.values())

@@ -1,0 +1,98 @@
+"""Small contests behind the choices of kernels: `python -m benchmarks.parts` runs them on this machine.
+
+Each row is one job at a shape of the laptop preset; contenders take turns, and times are medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.measure import Work, hardware, interleave
+from genie_lite import load_config
+from genie_lite.models import Genie
+from genie_lite.nn.attention import attend
+from genie_lite.training.muon import Muon
+
+Contest = tuple[str, dict[str, Work]]  # what is done, and by whom
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=CONTESTS, default=list(CONTESTS))
+    parser.add_argument("--repeats", type=int, default=15)
+    options = parser.parse_args()
+    facts = hardware("cpu")
+    print(f"{facts['cpu']}, {facts['cores']} cores, {facts['threads']} threads, PyTorch {facts['torch']}\n")
+    for name in options.only:
+        for job, contenders in CONTESTS[name]():
+            rates = interleave(contenders, options.repeats, seconds=20.0, block=0.02)
+            times = {who: 1e3 / float(np.median(rate)) for who, rate in rates.items()}
+            print(f"{job:50}" + "   ".join(f"{who} {time:.3g} ms" for who, time in times.items()), flush=True)
+    return 0
+
+
+def muon() -> Iterator[Contest]:
+    """A step of Muon on a stage's matrices: PyTorch's, always in bfloat16, and the package's."""
+    genie = Genie(load_config("laptop"))
+    for stage, model in genie.named_children():
+        matrices = [p for name, p in model.named_parameters() if ".blocks." in name and p.ndim == 2]
+        for matrix in matrices:
+            matrix.grad = torch.randn_like(matrix)
+        optimizers = {"PyTorch's": torch.optim.Muon(matrices, lr=1e-9), "ours": Muon(matrices, lr=1e-9)}
+        yield f"muon, {stage}", {who: _work(optimizer.step) for who, optimizer in optimizers.items()}
+
+
+def attention() -> Iterator[Contest]:
+    """Attention forward and backward, as two products and as PyTorch's fused kernel."""
+    shapes = {"tokenizer": (32, 3, 64, 64), "latent action model": (64, 4, 16, 40), "dynamics": (48, 3, 64, 64)}
+    for dtype in (torch.float32, torch.bfloat16):
+        for stage, (count, heads, places, width) in shapes.items():
+            for axis, shape in {
+                "space": (count, heads, places, width),
+                "time": (count // 16 * places, heads, 16, width),
+            }.items():
+                q, k, v, pull = (torch.randn(shape, dtype=dtype, requires_grad=True) for _ in range(4))
+                mask = torch.ones(16, 16, dtype=torch.bool).triu(1) if axis == "time" else None
+                plain = functools.partial(attend, q, k, v, mask)
+                fused = functools.partial(F.scaled_dot_product_attention, q, k, v, is_causal=axis == "time")
+                # The gradient that comes back is a real one: of a plain sum it would be one number, expanded, for
+                # which the products take several times as long.
+                ours, theirs = (functools.partial(_gradients, way, (q, k, v), pull) for way in (plain, fused))
+                name = f"attention, {stage}, {axis}, {str(dtype).removeprefix('torch.')}"
+                yield name, {"two products": _work(ours), "fused": _work(theirs)}
+
+
+def frame() -> Iterator[Contest]:
+    """Queries, keys and values of one played frame: one product, and one for each head."""
+    for width, heads in ((128, 2), (192, 3), (256, 4)):
+        x, weight = torch.randn(64, width), torch.randn(3 * width, width)
+        by_head = weight.view(3 * heads, 64, width).mT.contiguous()
+        one = functools.partial(F.linear, x, weight)
+        each = functools.partial(torch.bmm, x.expand(len(by_head), -1, -1), by_head)
+        yield f"a frame of 64 tokens, width {width}", {"one product": _work(one), "one a head": _work(each)}
+
+
+def _gradients(way: Callable[[], Tensor], inputs: tuple[Tensor, ...], pull: Tensor) -> object:
+    return torch.autograd.grad(way(), inputs, pull)
+
+
+def _work(function: Callable[[], object]) -> Work:
+    def work() -> float:
+        function()
+        return 1.0
+
+    return work
+
+
+CONTESTS: dict[str, Callable[[], Iterator[Contest]]] = {"muon": muon, "attention": attention, "frame": frame}
+
+if __name__ == "__main__":
+    sys.exit(main())

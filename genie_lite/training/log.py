@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 from tqdm import tqdm
 
 from genie_lite.config import StageConfig
+
+logger = logging.getLogger(__name__)
 
 
 class RunLog:
@@ -56,6 +59,12 @@ class RunLog:
         if self._events is not None:
             for key, value in metrics.items():
                 self._events.add_scalar(key, value, int(metrics["step"]))
+
+    def warn(self, *messages: str) -> None:
+        """Put messages into the log of the program, each on a line of its own above the bar."""
+        for message in messages:
+            self._bar.clear()
+            logger.warning("%s", message)
 
     def close(self) -> None:
         self._bar.close()

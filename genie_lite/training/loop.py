@@ -17,6 +17,7 @@ from genie_lite.nn import STTransformer, autocast
 from genie_lite.training.log import RunLog
 from genie_lite.training.optimizer import build_optimizers, set_progress
 from genie_lite.training.state import load_state, save_state
+from genie_lite.training.watch import CollapseWatch
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def fit(
     if stage.compile:
         for transformer in transformers:
             transformer.compile()
+    watches = CollapseWatch.over(model, title, stage)
     model.train()
     if step == 0 and on_sample and stage.sample_every:
         on_sample(0)
@@ -72,6 +74,7 @@ def fit(
             if step % stage.log_every == 0 or done >= 1:
                 numbers = {name: float(value.detach()) for name, value in result.items()}
                 row = {"step": step, "minutes": elapsed / 60, "lr": lr, "grad_norm": float(norm), **numbers}
+                log.warn(*(alarm for watch in watches if (alarm := watch.look(step))))
             log.tick(done, elapsed, step, row)
             if on_sample and stage.sample_every and (step % stage.sample_every == 0 or done >= 1):
                 on_sample(step)
@@ -85,6 +88,8 @@ def fit(
     finally:
         loader.close()
         log.close()
+        for watch in watches:
+            watch.close()
         for transformer in transformers:
             transformer._compiled_call_impl = None  # play feeds one frame at a time, which would compile anew
     model.eval()

@@ -1,0 +1,143 @@
+"""Worlds broken on purpose, and the numbers that should notice (notebook 07).
+
+Faults of the actions: a latent action model is trained from nothing with one thing changed. Faults of the dynamics: a
+trained dynamics model goes on training with one thing changed. Both beside the same without the fault.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genie_lite.config import StageConfig
+from genie_lite.data import FrameDataset
+from genie_lite.evaluation import Interval, Motion, bootstrap_mean, code_usage, delta_psnr, probe_motion, psnr
+from genie_lite.models import Genie, LatentActionModel
+from genie_lite.models.latent_action import LatentActionOutput
+from genie_lite.training.loop import Losses, fit
+from genie_lite.training.stages import latent_action_losses
+
+# --------------------------------------------------------------------------------------------- making worlds
+
+
+class SeesTheAnswer(LatentActionModel):
+    """A latent action model with a slip of one frame: its decoder reads the frame that it has to predict."""
+
+    def forward(self, frames: Tensor) -> LatentActionOutput:
+        quantized = self.quantizer(self.latents(frames))
+        change = self.predict(frames[:, 1:], quantized.vectors) - frames[:, 1:]  # wanted: frames[:, :-1], twice
+        prediction = frames[:, :-1] + change
+        error = F.mse_loss(prediction, frames[:, 1:])
+        return LatentActionOutput(prediction, quantized.codes, error + 0.1 * quantized.loss, error)
+
+
+def train_actions(
+    base: Genie,
+    dataset: FrameDataset,
+    stage: StageConfig,
+    run_dir: str | Path,
+    *,
+    codebook: dict[str, Any] | None = None,
+    model: type[LatentActionModel] = LatentActionModel,
+) -> Genie:
+    """A Genie with `base`'s tokenizer and dynamics model, and a latent action model trained here from nothing.
+
+    `codebook` changes settings of its codebook, {"num_codes": 1}; `model` may be a class with a fault.
+    """
+    settings = base.config.model.latent_action
+    settings = replace(settings, codebook=replace(settings.codebook, **(codebook or {})))
+    genie = Genie(replace(base.config, model=replace(base.config.model, latent_action=settings)))
+    genie.tokenizer.load_state_dict(base.tokenizer.state_dict())
+    genie.dynamics.load_state_dict(base.dynamics.state_dict())
+    torch.manual_seed(stage.seed)
+    genie.latent_action = lam = model(genie.config.model)
+    genie.to(base.device)
+    fit(lam, lambda frames: latent_action_losses(lam, frames), dataset, stage, Path(run_dir), title="latent action")
+    return genie.eval()
+
+
+def train_dynamics(
+    world: Genie, dataset: FrameDataset, stage: StageConfig, run_dir: str | Path, *, swap_actions: bool = False
+) -> Genie:
+    """`world` whose dynamics model goes on training, with the world's own latent actions.
+
+    With `swap_actions` every film of a step gets the actions of another film: a fault of the data, not of the model.
+    """
+    genie = copy.deepcopy(world)
+
+    def losses(frames: Tensor) -> Losses:
+        with torch.no_grad():
+            tokens, codes = genie.tokenizer.encode(frames), genie.latent_action.encode(frames)
+        if swap_actions:
+            codes = codes.roll(1, dims=0)
+        output = genie.dynamics(tokens, genie.latent_action.quantizer.lookup(codes).detach())
+        return {"loss": output.loss, "cross_entropy": output.loss.detach()}
+
+    fit(genie.dynamics, losses, dataset, stage, Path(run_dir), title="dynamics")
+    return genie.eval()
+
+
+# ------------------------------------------------------------------------------------------ examining worlds
+
+
+def prediction_gains(genie: Genie, films: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """dB that the latent action model's prediction gains over copying, [B] each: with own codes, with another film's.
+
+    The codes are exchanged inside the model, whatever its decoder looks at besides: a measure that called the decoder
+    itself would hand it the right frames, and miss a decoder that takes more.
+    """
+    book = genie.latent_action.quantizer
+    foreign = torch.as_tensor(np.roll(genie.infer_actions(films), 1, axis=0), device=genie.device)
+    copying = psnr(films[:, 1:], films[:, :-1])
+    own = psnr(films[:, 1:], genie.predict_next(films))
+    hook = book.register_forward_hook(lambda _, inputs, output: output._replace(vectors=book.lookup(foreign)))
+    try:
+        swapped = psnr(films[:, 1:], genie.predict_next(films))
+    finally:
+        hook.remove()
+    return (own - copying).mean(1), (swapped - copying).mean(1)
+
+
+class Signs(NamedTuple):
+    """What an examination of a world finds; each number with its 95 % interval where films make one."""
+
+    gain: Interval  # dB of the latent action model's prediction over copying the last frame
+    codes_in_use: float  # effective number
+    rarest: float  # share of the rarest code
+    worth: Interval  # dB that the prediction loses when it is told another film's codes
+    probe: float  # balanced accuracy from code to motion, above chance; mean of left/right and up/down
+    delta: Interval | None  # ΔtPSNR at t = 4, dB; None: not asked for
+
+    @property
+    def due_to_code(self) -> float:
+        """Share of the gain that goes when the right code goes; 1 or more: then nothing is left of it."""
+        return self.worth.value / max(self.gain.value, 0.1)  # a gain of nothing divides nothing
+
+
+def examine(
+    genie: Genie, films: np.ndarray, motion: Motion, *, rollouts: int = 0, maskgit_steps: int = 8, seed: int = 0
+) -> Signs:
+    """Examine a world on held-out films uint8 [B, T, H, W, C] whose `motion` was measured.
+
+    `rollouts` of the films, those first in order, are generated for ΔtPSNR, which takes most of the time; 0: none.
+    """
+    codes = genie.infer_actions(films)
+    own, foreign = prediction_gains(genie, films)
+    usage = code_usage(codes, genie.num_latent_actions)
+    probes = probe_motion(codes, motion, num_codes=genie.num_latent_actions, seed=seed)
+    above = [probes[axis].accuracy.value - probes[axis].chance_accuracy for axis in ("left_right", "up_down")]
+    return Signs(
+        gain=bootstrap_mean(own[:, None], seed=seed)[0],
+        codes_in_use=usage.perplexity,
+        rarest=float(usage.shares.min()),
+        worth=bootstrap_mean((own - foreign)[:, None], seed=seed)[0],
+        probe=float(np.mean(above)),
+        delta=delta_psnr(genie, films[:rollouts], 4, maskgit_steps=maskgit_steps, seed=seed) if rollouts else None,
+    )

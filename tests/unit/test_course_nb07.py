@@ -1,0 +1,301 @@
+"""Exercises of notebook 07 name each mistake; its broken worlds are broken as it says, and its measures notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from genie_lite import load_config
+from genie_lite.course.checking import get_solution, verdict
+from genie_lite.course.failures import SeesTheAnswer, examine, prediction_gains, train_actions, train_dynamics
+from genie_lite.course.solutions.nb07 import my_psnr
+from genie_lite.data import sample_dataset
+from genie_lite.evaluation import measure_motion, pick_clips, psnr
+from genie_lite.models import Genie, LatentActionModel
+
+
+@pytest.mark.parametrize("name", ["07.1", "07.2", "07.3"])
+def test_the_solution_passes_and_the_placeholder_is_not_answered(name: str) -> None:
+    assert verdict(name, get_solution(name).answer).status == "right"
+    assert get_solution(name).why
+    assert verdict(name, lambda *arguments: None).status == "unanswered"
+    assert verdict(name).status == "unanswered"
+
+
+def error(real: np.ndarray, made: np.ndarray) -> np.ndarray:
+    return np.square(real.astype(float) - made).mean((-3, -2, -1))
+
+
+def peak(e: np.ndarray) -> np.ndarray:
+    return 10 * np.log10(255**2 / e)
+
+
+def distance(real: np.ndarray, made: np.ndarray) -> np.ndarray:
+    return np.abs(real.astype(float) - made).mean((-3, -2, -1))
+
+
+PSNRS: dict[str, tuple[Callable, str]] = {
+    "wraps": (lambda r, m: peak(np.square(r - m).mean((-3, -2, -1))), "20 * 20 is 144"),
+    "floats too late": (lambda r, m: peak(np.square((r - m).astype(float)).mean((-3, -2, -1))), "Floats first"),
+    "one number": (lambda r, m: peak(error(r, m).mean()), "One number for all"),
+    "each film": (lambda r, m: peak(error(r, m).mean(1)), "found shape"),
+    "sign": (lambda r, m: -peak(error(r, m)), "sign is turned"),
+    "twenty": (lambda r, m: 2 * peak(error(r, m)), "Twice too much"),
+    "no peak": (lambda r, m: -10 * np.log10(error(r, m)), "Peak value missing"),
+    "peak not squared": (lambda r, m: 10 * np.log10(255 / error(r, m)), "peak is squared"),
+    "natural": (lambda r, m: 10 * np.log(255**2 / error(r, m)), "natural logarithm"),
+    "bels": (lambda r, m: np.log10(255**2 / error(r, m)), "bels"),
+    "sum": (lambda r, m: peak(192 * error(r, m)), "summed"),
+    "absolute": (lambda r, m: peak(distance(r, m)), "absolute error"),
+    "mean first": (lambda r, m: peak(np.square(distance(r, m))), "First square"),
+    "else": (lambda r, m: peak(error(r, m)) + 1, "wanted"),
+}
+
+
+@pytest.mark.parametrize("name", PSNRS)
+def test_a_wrong_psnr_is_told_what_is_wrong(name: str) -> None:
+    answer, words = PSNRS[name]
+    found = verdict("07.1", answer)
+    assert found.status == "wrong" and words.lower() in found.message.lower()
+
+
+def draw(A: int, like: np.ndarray, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(A, size=like.shape)
+
+
+def delta(
+    prompt: slice = slice(0, 1),
+    seeds: tuple[int, int] = (0, 0),
+    random: Callable = lambda inferred, A, seed: draw(A, inferred, seed),
+    infer: Callable = lambda genie, films, t: genie.infer_actions(films),
+    score: Callable = lambda films, good, bad, t: (
+        my_psnr(films[:, t], good[:, t - 1]) - my_psnr(films[:, t], bad[:, t - 1])
+    ),
+    reduce: Callable = np.mean,
+) -> Callable:
+    def answer(genie, films, t, seed):
+        inferred = infer(genie, films, t)
+        both = (inferred, random(inferred, genie.num_latent_actions, seed))
+        good, bad = (genie.generate(films[:, prompt], a, seed=seed + s) for a, s in zip(both, seeds, strict=True))
+        return reduce(score(films, good, bad, t))
+
+    return answer
+
+
+def one_call(genie, films, t, seed):
+    return float(
+        my_psnr(films[:, t], genie.generate(films[:, :1], genie.infer_actions(films), seed=seed)[:, t - 1]).mean()
+    )
+
+
+def rest(genie, films, t):
+    return genie.infer_actions(films[:, 1:])
+
+
+DELTAS: dict[str, tuple[Callable, str]] = {
+    "shown the film": (delta(prompt=slice(0, 4)), "The prompt has 4 frames"),
+    "last frame": (delta(prompt=slice(-1, None)), "not the first frame"),
+    "two seeds": (delta(seeds=(0, 1)), "different seeds"),
+    "shuffled": (delta(random=lambda a, A, seed: np.roll(a, 1, axis=0)), "in another order"),
+    "not all": (delta(random=lambda a, A, seed: draw(A - 1, a, seed)), "never use [4]"),
+    "too many": (delta(random=lambda a, A, seed: draw(A + 1, a, seed)), "out of range"),
+    "seedless": (delta(random=lambda a, A, seed: draw(A, a, 0)), "another `seed`"),
+    "not random": (delta(random=lambda a, A, seed: a), "Both films"),
+    "one frame late": (delta(infer=rest), "Neither film"),
+    "too few": (
+        delta(
+            infer=lambda genie, f, t: genie.infer_actions(f[:, :t]),
+            score=lambda f, g, b, t: my_psnr(f[:, t], g[:, -1]) - my_psnr(f[:, t], b[:, -1]),
+        ),
+        "takes 3 of them",
+    ),
+    "one film": (one_call, "called 1 times"),
+    "sign": (delta(score=lambda f, g, b, t: my_psnr(f[:, t], b[:, t - 1]) - my_psnr(f[:, t], g[:, t - 1])), "sign"),
+    "late": (delta(score=lambda f, g, b, t: my_psnr(f[:, t], g[:, t]) - my_psnr(f[:, t], b[:, t])), "new frames only"),
+    "early": (
+        delta(score=lambda f, g, b, t: my_psnr(f[:, t - 1], g[:, t - 1]) - my_psnr(f[:, t - 1], b[:, t - 1])),
+        "prompt frame",
+    ),
+    "all up to t": (
+        delta(score=lambda f, g, b, t: my_psnr(f[:, 1 : t + 1], g[:, :t]) - my_psnr(f[:, 1 : t + 1], b[:, :t])),
+        "1 .. t",
+    ),
+    "no subtraction": (delta(score=lambda f, g, b, t: my_psnr(f[:, t], g[:, t - 1])), "alone"),
+    "copying": (
+        delta(score=lambda f, g, b, t: my_psnr(f[:, t], g[:, t - 1]) - my_psnr(f[:, t], f[:, 0])),
+        "gain over copying",
+    ),
+    "each other": (delta(score=lambda f, g, b, t: my_psnr(g[:, t - 1], b[:, t - 1])), "with each other"),
+    "each film": (delta(reduce=lambda values: values), "one number"),
+    "else": (delta(reduce=lambda values: np.mean(values) + 5), "wanted"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DELTAS)
+def test_a_wrong_delta_psnr_is_told_what_is_wrong(name: str) -> None:
+    answer, words = DELTAS[name]
+    found = verdict("07.2", answer)
+    assert found.status == "wrong" and words in found.message
+
+
+def table(codes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    counts = np.zeros((4, 3))
+    np.add.at(counts, (codes, classes), 1)
+    return counts
+
+
+def share(codes: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    counts = table(codes, classes)
+    return (counts / counts.sum(0)).argmax(1)
+
+
+def balanced(right: np.ndarray, groups: np.ndarray) -> float:
+    return float(np.mean([right[groups == g].mean() for g in np.unique(groups)]))
+
+
+def judge(fit: Callable, judged: Callable, mean: Callable) -> Callable:
+    def answer(codes, classes, fitted):
+        meaning = fit(codes, classes, fitted)
+        where = judged(fitted)
+        return mean(meaning[codes[where]] == classes[where], codes[where], classes[where])
+
+    return answer
+
+
+def fit_shares(codes, classes, fitted):
+    return share(codes[fitted], classes[fitted])
+
+
+def fit_counts(codes, classes, fitted):
+    return table(codes[fitted], classes[fitted]).argmax(1)
+
+
+def over_classes(right, codes, classes):
+    return balanced(right, classes)
+
+
+def plain(right, codes, classes):
+    return right.mean()
+
+
+PROBES: dict[str, tuple[Callable, str]] = {
+    "fitted half": (judge(fit_shares, lambda f: f, over_classes), "on which meanings were fitted"),
+    "everything": (judge(fit_shares, lambda f: f | ~f, over_classes), "on everything, the fitted half"),
+    "fitted on all": (
+        judge(lambda k, c, f: share(k, c), lambda f: ~f, over_classes),
+        "Meanings were fitted on everything",
+    ),
+    "commonest": (judge(fit_counts, lambda f: ~f, over_classes), "by being common"),
+    "plain": (judge(fit_shares, lambda f: ~f, plain), "plain accuracy. Take"),
+    "plain and commonest": (judge(fit_counts, lambda f: ~f, plain), "Balance both"),
+    "over codes": (judge(fit_shares, lambda f: ~f, lambda r, k, c: balanced(r, k)), "mean over codes"),
+    "wrong ones": (judge(fit_shares, lambda f: ~f, lambda r, k, c: balanced(~r, c)), "wrong answers"),
+    "each class": (lambda k, c, f: np.ones(3), "one number"),
+    "else": (lambda k, c, f: 0.123, "wanted 0"),
+}
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_a_wrong_probe_is_told_what_is_wrong(name: str) -> None:
+    answer, words = PROBES[name]
+    found = verdict("07.3", answer)
+    assert found.status == "wrong" and words in found.message
+
+
+# ------------------------------------------------------------------------------------------- the broken worlds
+
+
+@pytest.fixture(scope="module")
+def base() -> Genie:
+    torch.manual_seed(0)
+    genie = Genie(load_config("tiny"))
+    for layer in (genie.dynamics.to_logits, genie.latent_action.to_patch):
+        torch.nn.init.normal_(layer.weight, std=0.1)  # they start at zero, where nothing depends on anything
+    return genie.eval()
+
+
+@pytest.fixture(scope="module")
+def films() -> np.ndarray:
+    dataset = sample_dataset("test")
+    return dataset.read_clips(pick_clips(dataset, 8, 6)[0], 6)
+
+
+@pytest.fixture
+def stage():
+    return replace(load_config("tiny").training.latent_action, steps=3, sample_every=0)
+
+
+def moves_with_the_answer(model: LatentActionModel, films: np.ndarray) -> float:
+    """How far the prediction of frame 4 moves when frame 4 is another one, and the codes stay what they are."""
+    frames = torch.as_tensor(films).float() / 255
+    other = frames.clone()
+    other[:, 3] = frames.flip(0)[:, 3]
+    vectors = model.quantizer.lookup(model.encode(frames))
+    hook = model.quantizer.register_forward_hook(lambda book, inputs, output: output._replace(vectors=vectors))
+    with torch.inference_mode():
+        first, second = (model(pixels).prediction[:, 2] for pixels in (frames, other))
+    hook.remove()
+    return float((first - second).abs().max())
+
+
+def test_the_leak_is_a_leak_and_the_honest_model_has_none(base: Genie, films: np.ndarray) -> None:
+    leaking = SeesTheAnswer(base.config.model).eval()
+    leaking.load_state_dict(base.latent_action.state_dict())
+    assert moves_with_the_answer(base.latent_action, films) == 0
+    assert moves_with_the_answer(leaking, films) > 0.01
+
+
+def test_gains_are_measured_inside_the_model(base: Genie, films: np.ndarray) -> None:
+    own, foreign = prediction_gains(base, films)
+    frames = torch.as_tensor(films).float() / 255
+    codes = torch.as_tensor(np.roll(base.infer_actions(films), 1, axis=0))
+    with base.inference():
+        swapped = base.latent_action.predict(frames[:, :-1], base.latent_action.quantizer.lookup(codes))
+    copying = psnr(films[:, 1:], films[:, :-1])
+    np.testing.assert_allclose(foreign, (psnr(films[:, 1:], base.to_uint8(swapped)) - copying).mean(1))
+    np.testing.assert_allclose(own, (psnr(films[:, 1:], base.predict_next(films)) - copying).mean(1))
+    assert not base.latent_action.quantizer._forward_hooks
+    assert not np.allclose(own, foreign)
+
+
+def test_one_code_is_caught_by_the_codes_in_use_and_obeys_nobody(
+    base: Genie, films: np.ndarray, stage, tmp_path
+) -> None:
+    train = sample_dataset("train")
+    world = train_actions(base, train, stage, tmp_path / "codes", codebook={"num_codes": 1})
+    world = train_dynamics(world, train, stage, tmp_path / "dynamics")
+    signs = examine(world, films, measure_motion(films), rollouts=len(films), maskgit_steps=2)
+    assert signs.codes_in_use == 1
+    assert tuple(signs.delta) == (0, 0, 0) and tuple(signs.worth) == (0, 0, 0)
+    assert signs.probe == pytest.approx(0)
+
+
+@pytest.mark.parametrize("swap", [True, False])
+def test_swapped_actions_are_those_of_another_film(base: Genie, stage, tmp_path, monkeypatch, swap: bool) -> None:
+    seen = []
+    real = type(base.dynamics).forward
+
+    def forward(self, tokens, vectors, *rest):
+        seen.append((tokens, vectors))
+        return real(self, tokens, vectors, *rest)
+
+    frames = []
+    encode = type(base.tokenizer).encode
+    monkeypatch.setattr(type(base.tokenizer), "encode", lambda self, x: frames.append(x) or encode(self, x))
+    monkeypatch.setattr(type(base.dynamics), "forward", forward)
+    train_dynamics(base, sample_dataset("train"), stage, tmp_path, swap_actions=swap)
+    for pixels, (_, vectors) in zip(frames, seen, strict=True):
+        codes = base.latent_action.encode(pixels)
+        assert torch.equal(vectors, base.latent_action.quantizer.lookup(codes.roll(int(swap), dims=0)))
+
+
+def test_going_on_leaves_the_world_it_began_with_alone(base: Genie, stage, tmp_path) -> None:
+    before = {name: value.clone() for name, value in base.state_dict().items()}
+    later = train_dynamics(base, sample_dataset("train"), stage, tmp_path).state_dict()
+    assert all(torch.equal(value, base.state_dict()[name]) for name, value in before.items())
+    changed = {name.split(".")[0] for name, value in later.items() if not torch.equal(value, before[name])}
+    assert changed == {"dynamics"}

@@ -120,6 +120,23 @@ class Signs(NamedTuple):
         """Share of the gain that goes when the right code goes; 1 or more: then nothing is left of it."""
         return self.worth.value / max(self.gain.value, 0.1)  # a gain of nothing divides nothing
 
+    def table_row(self) -> dict[str, float | None]:
+        """The numbers of notebook 07, by the names of its table."""
+        return {
+            "gain over copying, dB": self.gain.value,
+            "codes in use": self.codes_in_use,
+            "rarest code, %": 100 * self.rarest,
+            "share of the gain due to the code": self.due_to_code,
+            "probe above chance": self.probe,
+            "ΔtPSNR, dB": self.delta.value if self.delta else None,
+        }
+
+
+def alarms(signs: Signs, limits: dict[str, float]) -> list[str]:
+    """Names of the numbers that are there and lie below their limit."""
+    row = signs.table_row()
+    return [name for name, limit in limits.items() if (value := row[name]) is not None and value < limit]
+
 
 def examine(
     genie: Genie, films: np.ndarray, motion: Motion, *, rollouts: int = 0, maskgit_steps: int = 8, seed: int = 0

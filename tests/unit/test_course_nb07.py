@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 
+import genie_lite
 from genie_lite import load_config
 from genie_lite.course.checking import get_solution, verdict
-from genie_lite.course.failures import SeesTheAnswer, examine, prediction_gains, train_actions, train_dynamics
+from genie_lite.course.failures import (
+    SeesTheAnswer,
+    Signs,
+    alarms,
+    examine,
+    prediction_gains,
+    train_actions,
+    train_dynamics,
+)
 from genie_lite.course.solutions.nb07 import my_psnr
 from genie_lite.data import sample_dataset
 from genie_lite.evaluation import measure_motion, pick_clips, psnr
 from genie_lite.models import Genie, LatentActionModel
+from genie_lite.training import read_log
 
 
 @pytest.mark.parametrize("name", ["07.1", "07.2", "07.3"])
@@ -229,6 +242,15 @@ def stage():
     return replace(load_config("tiny").training.latent_action, steps=3, sample_every=0)
 
 
+def limits() -> dict[str, float]:
+    """The limits as the notebook sets them."""
+    path = Path(__file__).resolve().parents[2] / "notebooks" / "07_measure_it.ipynb"
+    (cell,) = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.source.startswith("limits = ")]
+    statement = ast.parse(cell).body[0]
+    assert isinstance(statement, ast.Assign)
+    return ast.literal_eval(statement.value)
+
+
 def moves_with_the_answer(model: LatentActionModel, films: np.ndarray) -> float:
     """How far the prediction of frame 4 moves when frame 4 is another one, and the codes stay what they are."""
     frames = torch.as_tensor(films).float() / 255
@@ -270,6 +292,7 @@ def test_one_code_is_caught_by_the_codes_in_use_and_obeys_nobody(
     world = train_dynamics(world, train, stage, tmp_path / "dynamics")
     signs = examine(world, films, measure_motion(films), rollouts=len(films), maskgit_steps=2)
     assert signs.codes_in_use == 1
+    assert {"codes in use", "share of the gain due to the code", "ΔtPSNR, dB"} <= set(alarms(signs, limits()))
     assert tuple(signs.delta) == (0, 0, 0) and tuple(signs.worth) == (0, 0, 0)
     assert signs.probe == pytest.approx(0)
 
@@ -299,3 +322,56 @@ def test_going_on_leaves_the_world_it_began_with_alone(base: Genie, stage, tmp_p
     assert all(torch.equal(value, base.state_dict()[name]) for name, value in before.items())
     changed = {name.split(".")[0] for name, value in later.items() if not torch.equal(value, before[name])}
     assert changed == {"dynamics"}
+
+
+@pytest.fixture(scope="module")
+def trained(base: Genie, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Signs]:
+    """Small latent action models, sound and with the faults of the notebook, trained for real and examined."""
+    faults = {
+        "healthy": {},
+        "the answer is seen": {"model": SeesTheAnswer},
+        "no restarts": {"codebook": {"restart_after": 0}},
+    }
+    train, test = sample_dataset("train"), sample_dataset("test")
+    films = test.read_clips(pick_clips(test, 60, 9)[0], 9)
+    motion, stage = measure_motion(films), load_config("tiny").training.latent_action
+    stage = replace(stage, steps=150, clips=4, sample_every=0, log_every=10)
+    folder = tmp_path_factory.mktemp("broken")
+    return {
+        name: examine(train_actions(base, train, stage, folder / name, **fault), films, motion)
+        for name, fault in faults.items()
+    }
+
+
+def test_a_sound_latent_action_model_raises_no_alarm(trained: dict[str, Signs]) -> None:
+    assert alarms(trained["healthy"], limits()) == []
+
+
+def test_a_leak_has_the_best_gain_and_is_caught_by_what_the_code_is_worth(trained: dict[str, Signs]) -> None:
+    leak = trained["the answer is seen"]
+    assert leak.gain.low > trained["healthy"].gain.high
+    assert alarms(leak, limits()) == ["share of the gain due to the code"]
+
+
+def test_a_codebook_without_restarts_is_caught_by_its_rarest_code(trained: dict[str, Signs]) -> None:
+    sick = trained["no restarts"]
+    assert "rarest code, %" in alarms(sick, limits())
+    assert "probe above chance" not in alarms(sick, limits()), "what is left still means something"
+
+
+def test_swapped_actions_leave_the_loss_and_are_caught_by_delta_psnr(tmp_path) -> None:
+    """The shipped world goes on training for a moment, properly and with the actions of other films."""
+    shipped, train, test = genie_lite.load("laptop", device="cpu"), sample_dataset("train"), sample_dataset("test")
+    films = test.read_clips(pick_clips(test, 24, 5)[0], 5)
+    stage = replace(shipped.config.training.dynamics, steps=60, clips=4, frames=4, optimizer="adamw", max_lr=1e-3,
+                    warmup_steps=5, time_budget_minutes=None, sample_every=0, log_every=1)  # fmt: skip
+    deltas, losses = [], []
+    for swap in (False, True):
+        world = train_dynamics(shipped, train, stage, tmp_path / str(swap), swap_actions=swap)
+        signs = examine(world, films, measure_motion(films), rollouts=len(films), maskgit_steps=2)
+        deltas.append(signs.delta.value)
+        losses.append(read_log(tmp_path / str(swap))["cross_entropy"][-20:].mean())
+        assert ("ΔtPSNR, dB" in alarms(signs, limits())) == swap
+        assert set(alarms(signs, limits())) <= {"ΔtPSNR, dB"}, "the latent action model is the shipped one"
+    assert losses[1] < losses[0] + 0.7, "no loss that would look wrong to somebody who does not know the other one"
+    assert deltas[1] < deltas[0] / 3

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from genie_lite.config import StageConfig
 from genie_lite.nn import VectorQuantizer
 
-GRACE = 100  # steps from the start that are not judged: codes begin anywhere, and restarts need some rounds
+GRACE = 100  # steps from the start that are not judged: codes begin anywhere
+ROUNDS = 10  # of restarts that are not judged either, where idle codes restart
 ENOUGH = 50  # choices for each code of the codebook, before they are judged together
 LEAST_EFFECTIVE = 0.25  # of the codebook, and never less than 1.5 codes
 SMALL = 32  # up to so many codes every single one is missed: they are actions, not patches of a picture
@@ -39,10 +40,10 @@ class CollapseWatch:
 
     def look(self, step: int) -> str | None:
         """Judge the codes chosen since the last judgement; a warning when they have just become too few, else None."""
-        seen = int(self._counts.sum())
-        if step < GRACE:
+        if step < max(GRACE, ROUNDS * self.quantizer.restart_after):
             self._counts.zero_()
-        if step < GRACE or seen < ENOUGH * self.quantizer.num_codes:
+        seen = int(self._counts.sum())
+        if seen < ENOUGH * self.quantizer.num_codes:
             return None
         shares = self._counts.double() / seen
         self._counts.zero_()
@@ -62,15 +63,13 @@ class CollapseWatch:
             self._counts += torch.bincount(output.codes.flatten(), minlength=len(self._counts))
 
     def _advice(self) -> str:
-        restart = self.quantizer.restart_after
+        found = self.quantizer.restart_after
+        restart = f"let idle codes restart sooner (found codebook.restart_after {found})"
+        if not found:
+            restart = "set codebook.restart_after to 20 or 30 steps (found 0: idle codes never restart)"
         return (
             "The codebook is collapsing, and rarely recovers by itself. What to do: "
-            + (
-                "set codebook.restart_after to 20 or 30 steps (found 0: idle codes never restart)"
-                if restart == 0
-                else f"let idle codes restart sooner (found codebook.restart_after {restart})"
-            )
-            + "; see that the films move (a stride of 1 at a high frame rate hardly does); "
+            f"{restart}; look at the films (frames that hardly change need few codes; a larger frame_stride may help); "
             f"lower max_lr (found {self.stage.max_lr:g}); then train again in another run folder"
         )
 

@@ -363,8 +363,8 @@ def test_swapped_actions_leave_the_loss_and_are_caught_by_delta_psnr(tmp_path) -
     """The shipped world goes on training for a moment, properly and with the actions of other films."""
     shipped, train, test = genie_lite.load("laptop", device="cpu"), sample_dataset("train"), sample_dataset("test")
     films = test.read_clips(pick_clips(test, 24, 5)[0], 5)
-    stage = replace(shipped.config.training.dynamics, steps=60, clips=4, frames=4, optimizer="adamw", max_lr=1e-3,
-                    warmup_steps=5, time_budget_minutes=None, sample_every=0, log_every=1)  # fmt: skip
+    stage = replace(shipped.config.training.dynamics, steps=60, clips=4, frames=4, warmup_steps=5, log_every=1,
+                    time_budget_minutes=None, sample_every=0)  # fmt: skip
     deltas, losses = [], []
     for swap in (False, True):
         world = train_dynamics(shipped, train, stage, tmp_path / str(swap), swap_actions=swap)

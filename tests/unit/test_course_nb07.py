@@ -363,7 +363,7 @@ def test_swapped_actions_leave_the_loss_and_are_caught_by_delta_psnr(tmp_path) -
     """The shipped world goes on training for a moment, properly and with the actions of other films."""
     shipped, train, test = genie_lite.load("laptop", device="cpu"), sample_dataset("train"), sample_dataset("test")
     films = test.read_clips(pick_clips(test, 24, 5)[0], 5)
-    stage = replace(shipped.config.training.dynamics, steps=60, clips=4, frames=4, warmup_steps=5, log_every=1,
+    stage = replace(shipped.config.training.dynamics, steps=40, clips=3, frames=4, warmup_steps=5, log_every=1,
                     time_budget_minutes=None, sample_every=0)  # fmt: skip
     deltas, losses = [], []
     for swap in (False, True):
@@ -374,4 +374,4 @@ def test_swapped_actions_leave_the_loss_and_are_caught_by_delta_psnr(tmp_path) -
         assert ("ΔtPSNR, dB" in alarms(signs, limits())) == swap
         assert set(alarms(signs, limits())) <= {"ΔtPSNR, dB"}, "the latent action model is the shipped one"
     assert losses[1] < losses[0] + 0.7, "no loss that would look wrong to somebody who does not know the other one"
-    assert deltas[1] < deltas[0] / 3
+    assert deltas[1] < deltas[0] / 3, deltas

@@ -1,11 +1,13 @@
 """Runs the notebooks of the course: `run` into a folder for `make course`, `refresh` in place for `make notebooks`.
 
-`keep` puts what a finished `run` showed into the notebooks themselves, so that a reader on the web sees it.
+`keep` puts what a finished `run` showed into the notebooks themselves, so that a reader on the web sees it; `sources`
+renews the lines of the package that notebooks show, after these have changed, and runs nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import subprocess
 import sys
@@ -33,6 +35,8 @@ def main() -> int:
     keep = commands.add_parser("keep", help="put what a finished `run` showed into the notebooks themselves")
     keep.add_argument("--out", type=Path, required=True, help="the folder that `run` filled")
     keep.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
+    renew = commands.add_parser("sources", help="renew what course.show_source shows; nothing is trained")
+    renew.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
     options = parser.parse_args()
     if options.command == "one":
         return refresh(options.path)
@@ -42,6 +46,10 @@ def main() -> int:
         return 2
     if options.command == "keep":
         return max(adopt(path, options.out / path.name) for path in notebooks)
+    if options.command == "sources":
+        for path in notebooks:
+            renew_sources(path)
+        return 0
     if options.command == "refresh":
         return run_all(notebooks, lambda path: measured(__file__, "one", str(path)))
     options.out.mkdir(parents=True, exist_ok=True)
@@ -122,6 +130,36 @@ def adopt(path: Path, executed: Path) -> int:
     tidy(notebook)
     nbformat.write(notebook, path)
     return 0
+
+
+def renew_sources(path: Path) -> None:
+    """Show the package as it is now in the cells that show nothing but its lines."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell, shown in sources(notebook):
+        cell.outputs = [nbformat.v4.new_output("display_data", data=bundle) for bundle in shown]
+    nbformat.write(notebook, path)
+
+
+def sources(notebook):
+    """Each cell that calls course.show_source and does nothing else, and the bundles that it would show now."""
+    from genie_lite.course import notes
+
+    names: dict = {}
+    for cell in notebook.cells:
+        if cell.cell_type != "code" or cell.source.lstrip().startswith(("%", "!")):
+            continue
+        statements = ast.parse(cell.source).body
+        for statement in statements:
+            if isinstance(statement, (ast.Import, ast.ImportFrom)):
+                exec(ast.unparse(statement), names)
+        if statements and all(ast.unparse(statement).startswith("course.show_source(") for statement in statements):
+            shown: list = []
+            before, notes.display = notes.display, shown.append
+            try:
+                exec(cell.source, names)
+            finally:
+                notes.display = before
+            yield cell, shown
 
 
 def tidy(notebook) -> None:

@@ -95,7 +95,8 @@ class DynamicsModel(nn.Module):
         # A random order of unmasking, and the random number that decides each place when its turn has come.
         order, points = torch.rand(2, batch, count, device=tokens.device, generator=generator)
         order = order.argsort(dim=-1)
-        history, hidden = [], count
+        hidden = count
+        history = []
         for step in range(sampling.maskgit_steps):
             remaining = hidden_after(step + 1, sampling.maskgit_steps, count, sampling.schedule)
             if remaining < hidden:  # a step that decides nothing need not be computed

@@ -142,7 +142,8 @@ class TemporalCache:
         """Put the newest frame's k, v [..., 1, d] in the ring of `layer`; return all that frame may attend to."""
         if layer not in self._views:
             if layer not in self._rings:
-                self._rings[layer] = tuple(x.new_zeros(*x.shape[:-2], self.window, x.shape[-1]) for x in (k, v))  # type: ignore[assignment]
+                keys, values = (x.new_zeros(*x.shape[:-2], self.window, x.shape[-1]) for x in (k, v))
+                self._rings[layer] = keys, values
             slot, filled = self.position % self.window, min(self.position + 1, self.window)
             newest = (ring.narrow(-2, slot, 1) for ring in self._rings[layer])
             self._views[layer] = (*newest, *(ring.narrow(-2, 0, filled) for ring in self._rings[layer]))

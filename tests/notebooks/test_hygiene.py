@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+COURSE = runpy.run_path(str(Path(__file__).resolve().parents[2] / "tools" / "course.py"))
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 MAX_BYTES = 1_500_000
 MAX_LINES = 25
@@ -110,6 +112,14 @@ def test_notebook(path: Path, rule: Callable[[NotebookNode], None]) -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_small_enough_to_show_on_the_web(path: Path) -> None:
     assert path.stat().st_size < MAX_BYTES
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_lines_shown_are_those_of_the_package(path: Path) -> None:
+    """Text and code drift apart unless somebody looks; `python tools/course.py sources` renews them."""
+    for cell, shown in COURSE["sources"](nbformat.read(path, as_version=4)):
+        kept = [output.data["text/plain"] for output in cell.outputs]
+        assert kept == [bundle["text/plain"] for bundle in shown], f"{cell.source}: what is shown is not what it is now"
 
 
 # ------------------------------------------------------------------------------------ the rules themselves

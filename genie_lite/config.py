@@ -118,9 +118,10 @@ class CodebookConfig:
 
 @dataclass(frozen=True)
 class TokenizerConfig:
-    """The video tokenizer (figure 6; table 15 for CoinRun)."""
+    """The video tokenizer (figure 6; table 15 for CoinRun). `attention` is what table 3 compares."""
 
     patch_size: int = 4
+    attention: Literal["st", "space", "full"] = "st"  # ST-ViViT (the paper's choice), ViT, C-ViViT
     encoder: TransformerConfig = field(default_factory=TransformerConfig)
     decoder: TransformerConfig = field(default_factory=TransformerConfig)
     codebook: CodebookConfig = field(default_factory=CodebookConfig)
@@ -136,6 +137,7 @@ class LatentActionConfig:
     codebook: CodebookConfig = field(default_factory=lambda: CodebookConfig(num_codes=6, restart_after=30))
     difference_input: bool = True  # encoder also sees x_t - x_(t-1) as extra channels (paper: no)
     residual_output: bool = True  # decoder predicts a change to the last frame (paper: no, a sigmoid image)
+    inputs: Literal["pixels", "tokens"] = "pixels"  # what it sees and predicts (table 2; the paper's choice: pixels)
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,14 @@ class ModelConfig:
                 patch,
                 f"a size that tiles frames of {list(self.frame_size)}, or pad_frames: true",
             )
+
+        own, token = self.latent_action.patch_size, self.tokenizer.patch_size
+        require(
+            self.latent_action.inputs == "pixels" or own % token == 0,
+            "latent_action.patch_size",
+            own,
+            f"a multiple of tokenizer.patch_size ({token}), so that whole tokens make a patch, or inputs: pixels",
+        )
 
     def grid(self, patch_size: int) -> tuple[int, int]:
         """Rows and columns of patches that cover a frame; a frame is padded where patches do not tile it."""

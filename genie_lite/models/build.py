@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import nn
 
@@ -9,7 +11,9 @@ from genie_lite.config import CodebookConfig, TransformerConfig
 from genie_lite.nn import STTransformer, VectorQuantizer
 
 
-def st_transformer(settings: TransformerConfig, window: int) -> STTransformer:
+def st_transformer(
+    settings: TransformerConfig, window: int, attention: Literal["st", "space", "full"] = "st"
+) -> STTransformer:
     """The ST-transformer that `settings` describe, with a temporal window of `window` frames."""
     return STTransformer(
         settings.num_layers,
@@ -19,6 +23,7 @@ def st_transformer(settings: TransformerConfig, window: int) -> STTransformer:
         settings.value_width,
         round(settings.d_model * settings.ffn_ratio),
         window,
+        attention,
     )
 
 

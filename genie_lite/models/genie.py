@@ -91,7 +91,7 @@ class Genie(nn.Module):
         """The latent action between each two frames: int64 [B, T-1]."""
         pixels, single = self.check_frames(frames, least=2)
         with self.inference():
-            return _out(self.latent_action.encode(pixels), single)
+            return _out(self.latent_action.encode(self.latent_action_inputs(pixels)), single)
 
     def predict_next(self, frames: np.ndarray) -> np.ndarray:
         """The latent action model's own guess of frames 2 .. T from the frames before them and the inferred actions.
@@ -100,7 +100,11 @@ class Genie(nn.Module):
         """
         pixels, single = self.check_frames(frames, least=2)
         with self.inference():
-            prediction = self.latent_action(pixels).prediction
+            prediction = self.latent_action(self.latent_action_inputs(pixels)).prediction
+            if self.latent_action.inputs == "tokens":  # the nearest tokens, seen through the tokenizer's decoder
+                later = self.tokenizer.quantizer.nearest(prediction).flatten(2, 3)
+                first = self.tokenizer.encode(pixels[:, :1])
+                prediction = self.tokenizer.decode(torch.cat([first, later], dim=1))[:, 1:]
         return self.to_uint8(prediction)[0 if single else ...]
 
     def generate(
@@ -194,6 +198,18 @@ class Genie(nn.Module):
         return genie.to(device).eval()
 
     # ------------------------------------------------------------------------------------------ at the border
+
+    def latent_action_inputs(self, frames: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """What the latent action model sees of frames [B, T, H, W, C] in [0, 1]: them, or their tokens' codes.
+
+        Codes stand where their patch does, [B, T, rows, columns, latent_dim]; no gradient reaches the tokenizer.
+        `tokens` [B, T, N] spares encoding the frames again.
+        """
+        if self.latent_action.inputs == "pixels":
+            return frames
+        with torch.no_grad():
+            codes = self.tokenizer.quantizer.lookup(self.tokenizer.encode(frames) if tokens is None else tokens)
+        return codes.unflatten(2, (self.tokenizer.patches.rows, self.tokenizer.patches.columns))
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:

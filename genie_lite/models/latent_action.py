@@ -17,7 +17,7 @@ class LatentActionOutput(NamedTuple):
     prediction: Tensor  # of frames 2 .. T, [B, T-1, H, W, C]
     latent_actions: Tensor  # int64 [B, T-1]
     loss: Tensor  # what training minimises
-    prediction_loss: Tensor  # mean squared error over pixels
+    prediction_loss: Tensor  # mean squared error over pixels (or over the numbers of codes, see `inputs`)
 
 
 class LatentActionModel(nn.Module):
@@ -26,14 +26,24 @@ class LatentActionModel(nn.Module):
     The encoder sees x_1 .. x_(t+1); the decoder sees only x_1 .. x_t and the code, so the code has to carry what the
     past does not tell: the player's choice. Frames are pixels, [B, T, H, W, C] in [0, 1]. After training only the
     codebook is needed to play.
+
+    With the option `inputs` "tokens" (table 2: "replacing x with z in figure 5") a frame is the picture that its tokens
+    make: [B, T, rows, columns, latent_dim of the tokenizer], the code of each token looked up. Nothing else changes: a
+    patch covers the same part of the frame, and the loss is the squared error of the codes predicted.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         settings, window = config.latent_action, config.context_frames
         self.difference_input, self.residual_output = settings.difference_input, settings.residual_output
-        self.patches = Patches(config.frame_size, settings.patch_size)
-        pixels = settings.patch_size**2 * config.channels
+        frame_size, channels, patch_size = config.frame_size, config.channels, settings.patch_size
+        self.inputs = settings.inputs
+        if self.inputs == "tokens":
+            patch_size //= config.tokenizer.patch_size  # tokens along the side of a patch
+            frame_size, channels = config.grid(config.tokenizer.patch_size), config.tokenizer.codebook.latent_dim
+        self.picture = (*frame_size, channels)  # what one frame is to this model
+        self.patches = Patches(frame_size, patch_size)
+        pixels = patch_size**2 * channels
         encoder, decoder, latent_dim = settings.encoder, settings.decoder, settings.codebook.latent_dim
 
         self.encoder_patches = nn.Linear(pixels * (2 if self.difference_input else 1), encoder.d_model)
@@ -59,6 +69,12 @@ class LatentActionModel(nn.Module):
 
     def latents(self, frames: Tensor) -> Tensor:
         """What happened between frames, before it is quantized: [B, T-1, latent_dim]; entry t saw frames up to t+1."""
+        if self.inputs == "tokens" and tuple(frames.shape[2:]) != self.picture:
+            wanted = ", ".join(map(str, self.picture))
+            raise ValueError(
+                f"frames: found {list(frames.shape)}, wanted the codes of tokens, [B, T, {wanted}]; "
+                "this model does not read pixels: ask the whole Genie, or take its latent_action_inputs(frames)"
+            )
         patches = self.patches.cut(frames)
         if self.difference_input:
             change = F.pad(patches.diff(dim=1), (0, 0, 0, 0, 1, 0))  # frame 1 has nothing to differ from
@@ -77,4 +93,6 @@ class LatentActionModel(nn.Module):
         actions = self.action_embedding(action_vectors)[:, :, None].to(embedded.dtype)  # added to every position
         decoded = self.decoder(embedded + self.decoder_positions.to(embedded.dtype) + actions)
         output = self.patches.join(self.to_patch(decoded)).float()
-        return frames + output if self.residual_output else torch.sigmoid(output)
+        if self.residual_output:
+            return frames + output
+        return torch.sigmoid(output) if self.inputs == "pixels" else output  # codes lie anywhere, pixels in [0, 1]

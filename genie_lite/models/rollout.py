@@ -89,7 +89,8 @@ class Rollout:
     def _read_prompt(self, prompt_frames: np.ndarray) -> None:
         frames, _ = self.genie.check_frames(prompt_frames)
         tokens = self.genie.tokenizer.encode(frames)
-        actions = self.genie.latent_action.encode(frames) if frames.shape[1] > 1 else None
+        seen = self.genie.latent_action_inputs(frames, tokens)
+        actions = self.genie.latent_action.encode(seen) if frames.shape[1] > 1 else None
         for t in range(frames.shape[1]):
             codes = tokens.new_zeros(len(tokens), 0) if t == 0 or actions is None else actions[:, t - 1 : t]
             self._append(tokens[:, t], self.genie.latent_action.quantizer.lookup(codes))

@@ -23,7 +23,8 @@ class TokenizerOutput(NamedTuple):
 class VideoTokenizer(nn.Module):
     """Frames [B, T, H, W, C] in [0, 1] to tokens [B, T, N] in [0, K), and back.
 
-    Both directions are causal: the tokens of frame t know frames up to t, and decode with tokens up to t.
+    Both directions are causal: the tokens of frame t know frames up to t, and decode with tokens up to t. The option
+    `attention` makes it a rival of table 3: "space" (ViT) knows frame t alone; "full" (C-ViViT) is causal as well.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -35,12 +36,12 @@ class VideoTokenizer(nn.Module):
 
         self.patch_embedding = nn.Linear(pixels, encoder.d_model)
         self.encoder_positions = position_embedding(self.patches.count, encoder.d_model)
-        self.encoder = st_transformer(encoder, window)
+        self.encoder = st_transformer(encoder, window, settings.attention)
         self.to_latent = nn.Linear(encoder.d_model, latent_dim)
         self.quantizer = codebook(settings.codebook)
         self.from_latent = nn.Linear(latent_dim, decoder.d_model)
         self.decoder_positions = position_embedding(self.patches.count, decoder.d_model)
-        self.decoder = st_transformer(decoder, window)
+        self.decoder = st_transformer(decoder, window, settings.attention)
         self.to_patch = nn.Linear(decoder.d_model, pixels)
 
     def forward(self, frames: Tensor) -> TokenizerOutput:

@@ -20,14 +20,21 @@ class Attention(nn.Module):
     """Multi-head self-attention with QK-norm along one axis of x [B, T, N, D].
 
     axis "space": the N tokens of a frame attend to each other. axis "time": the token at each place attends to
-    itself and to the same place in up to `window` - 1 frames before, with time encoded by rotation. qk_size and
-    v_size are the widths of one head's queries and keys, and of its values.
+    itself and to the same place in up to `window` - 1 frames before, with time encoded by rotation. axis "both": to
+    every token of all these frames. qk_size and v_size are the widths of one head's queries and keys, and of its
+    values.
     """
 
     scale: Tensor
 
     def __init__(
-        self, d_model: int, num_heads: int, qk_size: int, v_size: int, axis: Literal["space", "time"], window: int = 16
+        self,
+        d_model: int,
+        num_heads: int,
+        qk_size: int,
+        v_size: int,
+        axis: Literal["space", "time", "both"],
+        window: int = 16,
     ) -> None:
         super().__init__()
         self.num_heads, self.axis, self.window = num_heads, axis, window
@@ -46,9 +53,16 @@ class Attention(nn.Module):
             q, k = rearrange(qk, "b t n s h d -> s (b t) h n d")
             y = attend(q, k, rearrange(v, "b t n h d -> (b t) h n d"))
             return self.out(rearrange(y, "(b t) h n d -> b t n (h d)", b=batch))
+        mask = _sliding_mask(length, self.window, x.device)
+        if self.axis == "both":
+            q, k = rearrange(rotate(qk), "b t n s h d -> s b h (t n) d")
+            count = x.shape[2]
+            mask = mask.repeat_interleave(count, dim=0).repeat_interleave(count, dim=1)
+            y = attend(q, k, rearrange(v, "b t n h d -> b h (t n) d"), mask)
+            return self.out(rearrange(y, "b h (t n) d -> b t n (h d)", n=count))
         q, k = rearrange(rotate(qk), "b t n s h d -> s (b n) h t d")
         v = rearrange(v, "b t n h d -> (b n) h t d")
-        y = attend(q, k, v, _sliding_mask(length, self.window, x.device), causal=length <= self.window)
+        y = attend(q, k, v, mask, causal=length <= self.window)
         return self.out(rearrange(y, "(b n) h t d -> b t n (h d)", b=batch))
 
     def newest(self, x: Tensor, batch: int, cache: TemporalCache) -> Tensor:
@@ -69,6 +83,8 @@ class Attention(nn.Module):
         else:
             q, k = rotate(qk[:, None], start=cache.position).view(2, heads * rows, 1, -1).unbind()
             k, v = cache.write(self, k, v.view(heads * rows, 1, -1))  # nothing but the window: no mask
+            if self.axis == "both":
+                q, k, v = (rearrange(part, "(h b n) t d -> (h b) (t n) d", h=heads, b=batch) for part in (q, k, v))
         y = torch.bmm(torch.bmm(q, k.mT).softmax(dim=-1), v)
         return y.view(heads, rows, -1).transpose(0, 1).reshape(rows, -1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -46,15 +46,25 @@ class STTransformer(nn.Module):
     """A stack of ST blocks over x [B, T, N, D], D unchanged.
 
     Frame t sees itself and up to `window` - 1 frames before it in every layer. With a `cache`, x is the newest
-    frame alone [B, 1, N, D] and the past comes from the cache; the result is the same.
+    frame alone [B, 1, N, D] and the past comes from the cache; the result is the same. `attention` other than "st"
+    stacks the blocks that the paper compares with (OneAttentionBlock).
     """
 
     def __init__(
-        self, num_layers: int, d_model: int, num_heads: int, qk_size: int, v_size: int, ffn_size: int, window: int
+        self,
+        num_layers: int,
+        d_model: int,
+        num_heads: int,
+        qk_size: int,
+        v_size: int,
+        ffn_size: int,
+        window: int,
+        attention: Literal["st", "space", "full"] = "st",
     ) -> None:
         super().__init__()
+        sizes = (d_model, num_heads, qk_size, v_size, ffn_size, window)
         self.blocks = nn.ModuleList(
-            STBlock(d_model, num_heads, qk_size, v_size, ffn_size, window) for _ in range(num_layers)
+            STBlock(*sizes) if attention == "st" else OneAttentionBlock(*sizes, attention) for _ in range(num_layers)
         )
 
     def forward(self, x: Tensor, cache: TemporalCache | None = None) -> Tensor:
@@ -68,9 +78,49 @@ class STTransformer(nn.Module):
         if x.shape[1] != 1:
             raise ValueError(f"cache: found {x.shape[1]} new frames, wanted 1; feed frames one at a time")
         newest = x.flatten(0, 2)
-        for block in cast("list[STBlock]", self.blocks):
+        for block in cast("list[STBlock | OneAttentionBlock]", self.blocks):
             newest = block.newest(newest, len(x), cache)
         return _norm(newest).view_as(x)
+
+
+class OneAttentionBlock(nn.Module):
+    """The rivals of the ST block in table 3: one attention, then one feed-forward layer; x and result [B, T, N, D].
+
+    attention "space" (ViT): each frame by itself. attention "full" (C-ViViT): every token attends to all tokens of its
+    own frame and of the `window` - 1 frames before it, at a cost that grows with the square of T · N.
+
+    The paper says of C-ViViT that it "employs a full space-time attention mechanism" whose cost "grows quadratically
+    with the number of frames"; Phenaki (Villegas et al., 2023), where it comes from, describes spatial layers followed
+    by causal temporal ones. We take this paper's words for the attention, and the C, causal in time, from Phenaki: no
+    token looks at a later frame, so tokens can be made, and decoded, while a world is being played.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        qk_size: int,
+        v_size: int,
+        ffn_size: int,
+        window: int,
+        attention: Literal["space", "full"],
+    ) -> None:
+        super().__init__()
+        axis: Literal["space", "both"] = "space" if attention == "space" else "both"
+        self.attention = Attention(d_model, num_heads, qk_size, v_size, axis, window)
+        grow, shrink = nn.Linear(d_model, ffn_size, bias=False), nn.Linear(ffn_size, d_model, bias=False)
+        self.feed_forward = nn.Sequential(grow, nn.SiLU(), shrink)
+        for last in (self.attention.out, shrink):  # as in STBlock: at first the identity
+            nn.init.zeros_(last.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(_norm(x))
+        return x + self.feed_forward(_norm(x))
+
+    def newest(self, x: Tensor, batch: int, cache: TemporalCache) -> Tensor:
+        """`forward` for the newest frames alone, x [B·N, D]; the past, where it counts, comes from `cache`."""
+        x = x + self.attention.out(self.attention.newest(_norm(x), batch, cache))
+        return x + self.feed_forward(_norm(x))
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -110,12 +110,16 @@ def tokenizer_losses(model: VideoTokenizer, frames: Tensor) -> Losses:
 def genie_losses(genie: Genie, frames: Tensor, parts: Sequence[str] = PARTS) -> Losses:
     """One step's numbers of the second phase: the sum of the losses of `parts`, and what each logs."""
     result: Losses = {"loss": torch.zeros((), device=frames.device)}
-    if "latent_action" in parts:
-        result |= latent_action_losses(genie.latent_action, frames)
-    if "dynamics" in parts:
+    tokens = None
+    if "dynamics" in parts or genie.latent_action.inputs == "tokens":
         with torch.no_grad():
             tokens = genie.tokenizer.eval().encode(frames)
-            codes = genie.latent_action.encode(frames)  # no gradient: dynamics learns from actions, not for them
+    seen = genie.latent_action_inputs(frames, tokens)
+    if "latent_action" in parts:
+        result |= latent_action_losses(genie.latent_action, seen)
+    if "dynamics" in parts:
+        with torch.no_grad():
+            codes = genie.latent_action.encode(seen)  # no gradient: dynamics learns from actions, not for them
         vectors = genie.latent_action.quantizer.lookup(codes)
         output = genie.dynamics(tokens, vectors)
         result["loss"] = result["loss"] + output.loss
@@ -124,7 +128,10 @@ def genie_losses(genie: Genie, frames: Tensor, parts: Sequence[str] = PARTS) -> 
 
 
 def latent_action_losses(model: LatentActionModel, frames: Tensor) -> Losses:
-    """One step's numbers: the loss; dB gained over copying the last frame; the effective number of actions in use."""
+    """One step's numbers: the loss; dB gained over copying the last frame; the effective number of actions in use.
+
+    `frames` are what the model sees (Genie.latent_action_inputs).
+    """
     output = model(frames)
     copying = (frames[:, 1:] - frames[:, :-1]).square().mean()
     gain = 10 * (copying / output.prediction_loss.detach()).log10()

@@ -1,0 +1,161 @@
+"""One variant trained and measured, a whole study of them, and results on disk that are never computed twice."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genie_lite import storage
+from genie_lite.ablations.memory import measure_step_memory
+from genie_lite.ablations.variants import VARIANTS, count, variant_config
+from genie_lite.config import Config, config_to_dict
+from genie_lite.data import FrameDataset, data_folder
+from genie_lite.evaluation import evaluate_genie
+from genie_lite.models import Genie
+from genie_lite.training import read_log, train_genie, train_tokenizer
+
+logger = logging.getLogger(__name__)
+Result = dict[str, Any]  # one variant with one seed, as `run_variant` returns it and JSON holds it
+
+
+class AblationError(ValueError):
+    """An ablation that cannot be run or read: the message names what was found, what was wanted, and what to do."""
+
+
+def run_variant(
+    study: str,
+    variant: str,
+    config: Config,
+    *,
+    base: Genie,
+    train: FrameDataset,
+    test: FrameDataset,
+    folder: str | Path,
+    seed: int = 0,
+    clips: int = 200,
+    progress: bool = True,
+) -> Result:
+    """Train one variant of a study and the dynamics model on top of it, and measure the world on held-out `test`.
+
+    Study "tokenizer" trains a tokenizer and then a dynamics model with the latent action model of `base`, the same for
+    all; "latent-action" trains that model and then a dynamics model with the tokenizer of `base` (section 3.4).
+    `folder` receives the run folder of each stage and result.json. With a finished run of the same settings in it
+    nothing is trained; an unfinished one goes on. AblationError when the folder holds a run of other settings.
+    """
+    folder = Path(folder)
+    config = variant_config(config, study, variant, seed)
+    if study == "tokenizer":
+        if base.latent_action.inputs != "pixels":
+            raise AblationError(
+                "base: its latent action model reads the tokens of its own tokenizer, wanted one that reads pixels, "
+                "which every tokenizer can be tried with; give another base"
+            )
+        config = replace(config, model=replace(config.model, latent_action=base.config.model.latent_action))
+    else:
+        config = replace(config, model=replace(config.model, tokenizer=base.config.model.tokenizer))
+    shared = base.latent_action if study == "tokenizer" else base.tokenizer
+    settings = {
+        "config": config_to_dict(config),
+        "base": fingerprint(shared),
+        "clips": clips,
+        "train": _films(train),
+        "test": _films(test),
+    }
+    path = folder / "result.json"
+    if path.is_file():
+        found: Result = storage.read_json(path)
+        differing = [name for name in settings if found.get("settings", {}).get(name) != settings[name]]
+        if not differing:
+            logger.info("%s: finished before", folder)
+            return found
+        raise AblationError(
+            f"{path}: found a result with other settings ({', '.join(differing)}), wanted the same ones; "
+            "choose another folder, or delete this one to run it anew"
+        )
+    stages = ("tokenizer" if study == "tokenizer" else "latent_action", "dynamics")
+    if study == "tokenizer":
+        genie = train_tokenizer(config, train, folder / stages[0], progress=progress)
+        genie.latent_action.load_state_dict(base.latent_action.state_dict())
+        model: torch.nn.Module = genie.tokenizer
+        memory = {"as_run": measure_step_memory(config), "written_out": measure_step_memory(config, fused=False)}
+    else:
+        genie = train_genie(
+            config, train, folder / stages[0], tokenizer=base, parts=("latent_action",), progress=progress
+        )
+        model, memory = genie.latent_action, {}
+    world = train_genie(config, train, folder / "dynamics", tokenizer=genie, parts=("dynamics",), progress=progress)
+    logs = {stage: read_log(folder / stage) for stage in stages}
+    result: Result = {
+        "format_version": storage.FORMAT_VERSION,
+        "study": study,
+        "variant": variant,
+        "name": VARIANTS[study][variant],
+        "seed": seed,
+        "parameters": count(model),
+        "memory": {name: None if math.isnan(value) else value for name, value in memory.items()},
+        "steps": {stage: int(log["step"][-1]) for stage, log in logs.items()},
+        "minutes": {stage: float(log["minutes"][-1]) for stage, log in logs.items()},
+        "steps_per_second": float(logs[stages[0]]["step"][-1] / (60 * logs[stages[0]]["minutes"][-1])),
+        "report": evaluate_genie(world, test, clips=clips, progress=progress).to_dict(),
+        "machine": {"device": str(world.device), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "settings": settings,
+    }
+    storage.write_json(path, result)
+    return result
+
+
+def run_study(
+    study: str, config: Config, *, seeds: Iterable[int], out: str | Path, variants: Iterable[str] = (), **named: Any
+) -> list[Result]:
+    """Every variant (or some) with every seed, under `out`/STUDY/PRESET, and their results in `out`/STUDY-PRESET.json.
+
+    Seeds come first: all variants of one seed are there before the next begins. `named` goes to `run_variant`.
+    """
+    preset = config.name.replace("/", "-")
+    results = [
+        run_variant(
+            study, variant, config, seed=seed, folder=Path(out) / study / preset / f"{variant}-seed{seed}", **named
+        )
+        for seed in seeds
+        for variant in (variants or VARIANTS[study])
+    ]
+    storage.write_json(
+        Path(out) / f"{study}-{preset}.json",
+        {"format_version": storage.FORMAT_VERSION, "study": study, "preset": config.name, "results": results},
+    )
+    return results
+
+
+def load_results(path: str | Path) -> list[Result]:
+    """The results that `run_study` wrote to a JSON file."""
+    results: list[Result] = storage.read_json(Path(path)).get("results", [])
+    if not results:
+        raise AblationError(f"{path}: found no results in it, wanted a file that tools/ablation.py wrote")
+    return results
+
+
+def recorded(study: str) -> list[Result]:
+    """The results of long runs that ship, data/ablations/STUDY.json; an empty list where none were recorded."""
+    path = data_folder() / "ablations" / f"{study}.json"
+    return load_results(path) if path.is_file() else []
+
+
+def fingerprint(model: torch.nn.Module) -> str:
+    """Twelve characters that tell these weights from any others."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _films(dataset: FrameDataset) -> dict[str, Any]:
+    """What tells one set of films from another, wherever it lies."""
+    return {"frames": dataset.num_frames, "levels": dataset.attributes.get("levels")}

@@ -1,0 +1,149 @@
+"""What an ablation says: a table of it, and each claim of the paper's tables beside what was found here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from genie_lite.ablations.variants import VARIANTS
+
+# Tables 2 and 3: variant, data set, parameters, memory, FVD (lower is better), ΔtPSNR (higher is better).
+PAPER: dict[str, list[tuple[str, str, str, str, float, float]]] = {
+    "latent-action": [
+        ("tokens", "Platformers", "2.3B", "", 38.8, 1.33),
+        ("pixels", "Platformers", "2.5B", "", 40.1, 1.91),
+        ("tokens", "Robotics", "1B", "", 257.8, 1.65),
+        ("pixels", "Robotics", "1B", "", 136.4, 2.07),
+    ],
+    "tokenizer": [
+        ("space", "Platformers", "230M", "0.3 GB", 114.5, 1.39),
+        ("full", "Platformers", "225M", "1.6 GB", 272.7, 1.37),
+        ("st", "Platformers", "205M", "0.9 GB", 81.4, 1.66),
+    ],
+}
+FRECHET = "frechet"  # stands for whichever Fréchet distance the report has
+# Heading, key of a result (or name of one of its report's metrics), digits behind the point.
+COLUMNS: dict[str, list[tuple[str, str, int]]] = {
+    "tokenizer": [
+        ("parameters", "parameters", 0),
+        ("memory of a step (GB)", "memory.as_run", 2),
+        ("with scores written out (GB)", "memory.written_out", 2),
+        ("steps", "steps.tokenizer", 0),
+        ("steps a second", "steps_per_second", 2),
+        ("tokenizer PSNR (dB)", "tokenizer_psnr", 2),
+        ("Fréchet distance", FRECHET, 2),
+        ("rollout at t = 4 (dB)", "rollout_psnr", 2),
+        ("ΔtPSNR, t = 4 (dB)", "delta_psnr", 2),
+    ],
+    "latent-action": [
+        ("parameters", "parameters", 0),
+        ("steps", "steps.latent_action", 0),
+        ("steps a second", "steps_per_second", 2),
+        ("rarest code", "action_least_share", 3),
+        ("code tells left/still/right", "motion_left_right_accuracy", 2),
+        ("code tells up/still/down", "motion_up_down_accuracy", 2),
+        ("Fréchet distance", FRECHET, 2),
+        ("rollout at t = 4 (dB)", "rollout_psnr", 2),
+        ("ΔtPSNR, t = 4 (dB)", "delta_psnr", 2),
+    ],
+}
+
+
+class Claim(NamedTuple):
+    """One comparison of the paper, `variant` above `rival` in `key`, and what this study says of it."""
+
+    text: str
+    paper: str
+    here: str
+    verdict: str
+
+
+# What is compared, the variant with the larger number in the paper, the one with the smaller, the paper's numbers.
+CLAIMS: dict[str, list[tuple[str, str, str, str, str]]] = {
+    "tokenizer": [
+        ("memory, scores written out", "memory.written_out", "st", "space", "0.9 and 0.3 GB"),
+        ("memory, scores written out", "memory.written_out", "full", "st", "1.6 and 0.9 GB"),
+        ("Fréchet distance (paper: FVD)", FRECHET, "space", "st", "114.5 and 81.4"),
+        ("Fréchet distance (paper: FVD)", FRECHET, "full", "space", "272.7 and 114.5"),
+        ("ΔtPSNR", "delta_psnr", "st", "space", "1.66 and 1.39 dB"),
+        ("ΔtPSNR", "delta_psnr", "st", "full", "1.66 and 1.37 dB"),
+    ],
+    "latent-action": [
+        ("ΔtPSNR", "delta_psnr", "pixels", "tokens", "1.91 and 1.33, robots 2.07 and 1.65 dB"),
+        ("Fréchet distance (paper: FVD)", FRECHET, "pixels", "tokens", "40.1 and 38.8; robots the other way"),
+    ],
+}
+
+
+def values(results: Sequence[dict[str, Any]], variant: str, key: str) -> list[float]:
+    """One number of a variant for each seed, in the order of seeds: "parameters", "memory.as_run", a metric's name.
+
+    Seeds that lack it are left out.
+    """
+    found = []
+    for result in sorted((r for r in results if r["variant"] == variant), key=lambda r: r["seed"]):
+        metrics = result["report"]["metrics"]
+        name = next((name for name in metrics if key == FRECHET and FRECHET in name), key)
+        value: Any = metrics[name]["value"] if name in metrics else result
+        if value is result:
+            for part in key.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+        if value is not None and math.isfinite(value):
+            found.append(float(value))
+    return found
+
+
+def table(study: str, results: Sequence[dict[str, Any]]) -> str:
+    """A study as a Markdown table: the mean over seeds with the least and the greatest, a row for each variant.
+
+    Columns that no result has are left out.
+    """
+    columns = [c for c in COLUMNS[study] if any(values(results, variant, c[1]) for variant in VARIANTS[study])]
+    rows = [["", "seeds", *(heading for heading, _, _ in columns)]]
+    for variant, name in VARIANTS[study].items():
+        seeds = [result["seed"] for result in results if result["variant"] == variant]
+        if seeds:
+            cells = [shown(values(results, variant, key), digits) for _, key, digits in columns]
+            rows.append([name, ", ".join(map(str, sorted(seeds))), *cells])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def shown(numbers: Sequence[float], digits: int) -> str:
+    """ "33.10", or with several seeds that differ "33.10 [32.80, 33.50]": mean, least and greatest."""
+    if not numbers:
+        return "—"
+    mean, low, high = (f"{x:,.{digits}f}" for x in (sum(numbers) / len(numbers), min(numbers), max(numbers)))
+    return mean if low == high else f"{mean} [{low}, {high}]"
+
+
+def agreement(larger: Sequence[float], smaller: Sequence[float]) -> str:
+    """What seeds say of "the first is larger than the second", paired: "agrees", "disagrees" or "cannot tell".
+
+    All pairs must say the same, and there must be two or more. Three seeds in a row point one way by luck alone in a
+    quarter of all cases: this is a sieve, not a proof.
+    """
+    if len(larger) != len(smaller):
+        raise ValueError(f"larger, smaller: found {len(larger)} and {len(smaller)} numbers, wanted one pair a seed")
+    differences = [a - b for a, b in zip(larger, smaller, strict=True)]
+    if len(differences) < 2:
+        return "cannot tell"
+    if all(difference > 0 for difference in differences):
+        return "agrees"
+    return "disagrees" if all(difference < 0 for difference in differences) else "cannot tell"
+
+
+def claims(study: str, results: Sequence[dict[str, Any]]) -> list[Claim]:
+    """Each comparison that the paper's table makes, its numbers there and here, and the verdict of the seeds."""
+    found = []
+    for text, key, variant, rival, paper in CLAIMS[study]:
+        first, second = values(results, variant, key), values(results, rival, key)
+        count = min(len(first), len(second))
+        verdict = agreement(first, second) if count and len(first) == len(second) else "not measured"
+        if verdict == "cannot tell" and count == 1:
+            verdict += ": one seed, " + ("the same way" if first[0] > second[0] else "the other way")
+        here = f"{shown(first, 2)} and {shown(second, 2)}" if count else "—"
+        names = VARIANTS[study]
+        found.append(Claim(f"{text}: {names[variant]} above {names[rival]}", paper, here, verdict))
+    return found

@@ -1,0 +1,73 @@
+"""What is compared with what: the settings of each variant, everything else held equal."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import torch
+from torch import nn
+
+from genie_lite.config import Config, ConfigError, TransformerConfig
+from genie_lite.models import LatentActionModel, VideoTokenizer
+
+Study = Literal["tokenizer", "latent-action"]
+# Each study's variants by their setting, with the paper's names, in the order of its tables.
+VARIANTS: dict[str, dict[str, str]] = {
+    "tokenizer": {"space": "ViT", "full": "C-ViViT", "st": "ST-ViViT"},
+    "latent-action": {"tokens": "token-input", "pixels": "pixel-input"},
+}
+
+
+def variant_config(config: Config, study: str, variant: str, seed: int | None = None) -> Config:
+    """`config` as one variant of a study, with the seed of every stage (None: as it is).
+
+    A tokenizer of one attention per block gets the parameters of the second in its feed-forward layers, so that all
+    have as many. ConfigError for an unknown study or variant.
+    """
+    if study not in VARIANTS or variant not in VARIANTS.get(study, {}):
+        known = "; ".join(f"{name}: {', '.join(kinds)}" for name, kinds in VARIANTS.items())
+        raise ConfigError(f"study, variant: found {study!r}, {variant!r}, wanted one of {known}")
+    model, training = config.model, config.training
+    if study == "tokenizer":
+        changes: dict[str, object] = {"attention": variant}
+        if model.tokenizer.attention != "st":
+            raise ConfigError(
+                f"model.tokenizer.attention: found {model.tokenizer.attention!r}, wanted 'st', from which the "
+                "variants of equal parameters are made"
+            )
+        if variant != "st":
+            for part in ("encoder", "decoder"):
+                settings = getattr(model.tokenizer, part)
+                changes[part] = dataclasses.replace(settings, ffn_ratio=equal_ffn_ratio(settings))
+        model = dataclasses.replace(model, tokenizer=dataclasses.replace(model.tokenizer, **changes))  # type: ignore[arg-type]
+    else:
+        part_config = dataclasses.replace(model.latent_action, inputs=variant)  # type: ignore[arg-type]
+        model = dataclasses.replace(model, latent_action=part_config)
+    if seed is not None:
+        names = [field.name for field in dataclasses.fields(training)]
+        stages = {name: dataclasses.replace(getattr(training, name), seed=seed) for name in names}
+        training = dataclasses.replace(training, **stages)
+    return dataclasses.replace(config, model=model, training=training)
+
+
+def equal_ffn_ratio(settings: TransformerConfig) -> float:
+    """The ffn_ratio with which a block of one attention has as many parameters as an ST block of two.
+
+    An attention has heads · (2 qk_size + v_size) · D weights on the way in and heads · v_size · D on the way out; a
+    feed-forward layer has 2 · ffn_ratio · D².
+    """
+    attention = 2 * settings.num_heads * (settings.head_width + settings.value_width) * settings.d_model
+    return settings.ffn_ratio + attention / (2 * settings.d_model**2)
+
+
+def count_parameters(config: Config) -> dict[str, int]:
+    """Trainable numbers of the tokenizer and of the latent action model, without making them."""
+    with torch.device("meta"):
+        models = {"tokenizer": VideoTokenizer(config.model), "latent_action": LatentActionModel(config.model)}
+    return {name: count(model) for name, model in models.items()}
+
+
+def count(model: nn.Module) -> int:
+    """Parameters of a model, its codebook's (which learn by running means) among them."""
+    return sum(parameter.numel() for parameter in model.parameters())

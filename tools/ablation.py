@@ -1,0 +1,100 @@
+"""The paper's ablations, one command each: `latent-action` (table 2) and `tokenizer` (table 3).
+
+Trains every variant with every seed for the same number of steps, measures the worlds on held-out films, writes
+OUT/STUDY-PRESET.json and prints it as a Markdown table beside the paper's claims. Stop it at will: the same command
+goes on where it was, and what is finished is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import sys
+from pathlib import Path
+
+import genie_lite
+from genie_lite import ablations
+from genie_lite.cli_options import SPLITS, setting
+from genie_lite.config import Config, load_config
+from genie_lite.data import course_dataset, open_dataset, sample_dataset
+
+SHIPPED = {"laptop": "laptop", "tiny": "laptop"}  # presets whose films the shipped world has learned
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", choices=ablations.VARIANTS)
+    parser.add_argument("--preset", default="laptop", help="a preset's name, or a .yaml file (default: laptop)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of training (default: 0)")
+    parser.add_argument("--variants", nargs="+", default=[], help="some of the variants (default: all)")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="(default: runs/ablation)")
+    parser.add_argument("--data", help="films with train.zarr and test.zarr (default: collected into OUT/data)")
+    parser.add_argument("--base", help="the world whose other models are shared (default at laptop: the shipped one)")
+    parser.add_argument("--clips", type=int, default=200, help="held-out clips to measure on (default: 200)")
+    parser.add_argument("--minutes", type=float, help="time budget of each stage; without one, all steps are made")
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="KEY=VALUE", help="a setting")
+    parser.add_argument("--quick", action="store_true", help="preset tiny, shipped films, 4 clips: seconds, for tests")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bars")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        results = run(options)
+    except (ValueError, OSError) as error:
+        print(f"ablation: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"Stopped. What was trained is in {options.out}; the same command goes on from there.", file=sys.stderr)
+        return 130
+    print(f"\n{ablations.table(options.study, results)}\n")
+    if len(options.seeds) == 1:
+        print(f"One seed ({options.seeds[0]}): differences between seeds are not known.\n")
+    print("| claim of the paper | its numbers | here | verdict |\n|---|---|---|---|")
+    for claim in ablations.claims(options.study, results):
+        print(f"| {' | '.join(claim)} |")
+    return 0
+
+
+def run(options: argparse.Namespace) -> list[dict]:
+    preset = "tiny" if options.quick else options.preset
+    unknown = set(options.variants) - set(ablations.VARIANTS[options.study])
+    if unknown:
+        known = ", ".join(ablations.VARIANTS[options.study])
+        raise ValueError(f"--variants: found {', '.join(sorted(unknown))}, wanted some of {known}")
+    config = budgeted(load_config(preset, dict(options.set)), options.minutes)
+    base = options.base or SHIPPED.get(preset)
+    if base is None:
+        raise ValueError(
+            f"--base: none given, and none ships for preset {preset}; train a world of it "
+            "(genie-lite train) and give its checkpoint folder"
+        )
+    if options.data:
+        films = [open_dataset(Path(options.data) / f"{split}.zarr", config.model.frame_size) for split in SPLITS]
+    elif preset == "tiny":
+        films = [sample_dataset(split, config.model.frame_size) for split in SPLITS]
+    else:
+        films = [course_dataset(config, options.out / "data", split) for split in SPLITS]
+    return ablations.run_study(
+        options.study,
+        config,
+        seeds=options.seeds,
+        out=options.out,
+        variants=options.variants,
+        base=genie_lite.load(base),
+        train=films[0],
+        test=films[1],
+        clips=4 if options.quick else options.clips,
+        progress=not options.no_progress,
+    )
+
+
+def budgeted(config: Config, minutes: float | None) -> Config:
+    """`config` with a time budget of `minutes` for each stage in place of its own; None: all steps are made."""
+    training = config.training
+    names = [field.name for field in dataclasses.fields(training)]
+    stages = {name: dataclasses.replace(getattr(training, name), time_budget_minutes=minutes) for name in names}
+    return dataclasses.replace(config, training=dataclasses.replace(training, **stages))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,7 @@
 # Everything a clone needs, from Python 3.10-3.13 and make alone. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help lab course test bench lint format notebooks clean
+.PHONY: help lab course ablation test bench lint format notebooks clean
 
 # The first Python on PATH that the package supports; `make lab PYTHON=/path/to/python` chooses another.
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
@@ -10,6 +10,9 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.13 python3
 PRESET ?= laptop
 # ONLY=03 limits `make course` and `make notebooks` to notebooks whose name starts so.
 ONLY ?=
+# `make ablation STUDY=latent-action SEEDS="0 1 2"`: which study, and the seeds of training.
+STUDY ?= tokenizer
+SEEDS ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e
@@ -27,6 +30,9 @@ course: $(VENV)/installed  ## run every notebook in order into runs/course-PRESE
 
 notebooks: $(VENV)/installed  ## run every notebook in place at its own parameters, to refresh the committed outputs
 	$(BIN)/python tools/course.py refresh --only "$(ONLY)"
+
+ablation: $(VENV)/installed  ## repeat an ablation of the paper into runs/ablation (STUDY=tokenizer or latent-action, SEEDS="0 1 2")
+	$(BIN)/python tools/ablation.py $(STUDY) --preset $(PRESET) --seeds $(SEEDS) --out runs/ablation
 
 test: $(VENV)/installed-test  ## unit, notebook and browser tests (browser: needs Chromium; skipped without, unless CI=true)
 	$(BIN)/python -m pytest --durations=10 --nbval-lax tests notebooks

@@ -103,7 +103,9 @@ def run_variant(
         "steps": {stage: int(log["step"][-1]) for stage, log in logs.items()},
         "minutes": {stage: float(log["minutes"][-1]) for stage, log in logs.items()},
         "steps_per_second": float(logs[stages[0]]["step"][-1] / (60 * logs[stages[0]]["minutes"][-1])),
-        "report": evaluate_genie(world, test, clips=clips, progress=progress).to_dict(),
+        "report": evaluate_genie(
+            world, test, clips=clips, stride=config.training.dynamics.frame_stride, progress=progress
+        ).to_dict(),
         "machine": {"device": str(world.device), "threads": torch.get_num_threads(), "torch": torch.__version__},
         "settings": settings,
     }

@@ -329,12 +329,12 @@ def test_the_table_has_means_over_seeds_and_no_empty_column() -> None:
 
 def test_claims_are_judged_by_all_seeds() -> None:
     results = [
-        result(v, s, delta_psnr=1.0 + s + (v == "pixels"), frechet_any=5.0 - s)
+        result(v, s, delta_psnr=1.0 + s + (v == "pixels"), coinrun_distance=5.0 - s)
         for v in ("pixels", "tokens")
         for s in (0, 1)
     ]
     verdicts = {claim.text.split(":")[0]: claim.verdict for claim in ablations.claims("latent-action", results)}
-    assert verdicts == {"ΔtPSNR": "agrees", "Fréchet distance (paper": "cannot tell"}
+    assert verdicts == {"ΔtPSNR": "agrees", "CoinRun video distance (paper": "cannot tell"}
     one = [r for r in results if r["seed"] == 0]
     assert ablations.claims("latent-action", one)[0].verdict == "cannot tell: one seed, the same way"
     assert ablations.claims("latent-action", results[:2])[0].verdict == "not measured"

@@ -72,7 +72,13 @@ CLAIMS: dict[str, list[tuple[str, str, str, str, str]]] = {
     ],
     "latent-action": [
         ("ΔtPSNR", "delta_psnr", "pixels", "tokens", "1.91 and 1.33, robots 2.07 and 1.65 dB"),
-        ("CoinRun video distance (paper: FVD)", "coinrun_distance", "pixels", "tokens", "40.1 and 38.8; robots the other way"),
+        (
+            "CoinRun video distance (paper: FVD)",
+            "coinrun_distance",
+            "pixels",
+            "tokens",
+            "40.1 and 38.8; robots otherwise",
+        ),
     ],
 }
 

@@ -40,12 +40,14 @@ def run_variant(
     folder: str | Path,
     seed: int = 0,
     clips: int = 200,
+    frames: int | None = None,
     progress: bool = True,
 ) -> Result:
     """Train one variant of a study and the dynamics model on top of it, and measure the world on held-out `test`.
 
     Study "tokenizer" trains a tokenizer and then a dynamics model with the latent action model of `base`, the same for
     all; "latent-action" trains that model and then a dynamics model with the tokenizer of `base` (section 3.4).
+    `clips` and `frames` are those of `evaluate_genie`.
     `folder` receives the run folder of each stage and result.json. With a finished run of the same settings in it
     nothing is trained; an unfinished one goes on. AblationError when the folder holds a run of other settings.
     """
@@ -65,6 +67,7 @@ def run_variant(
         "config": config_to_dict(config),
         "base": fingerprint(shared),
         "clips": clips,
+        "frames": frames,
         "train": _films(train),
         "test": _films(test),
     }
@@ -104,7 +107,7 @@ def run_variant(
         "minutes": {stage: float(log["minutes"][-1]) for stage, log in logs.items()},
         "steps_per_second": float(logs[stages[0]]["step"][-1] / (60 * logs[stages[0]]["minutes"][-1])),
         "report": evaluate_genie(
-            world, test, clips=clips, stride=config.training.dynamics.frame_stride, progress=progress
+            world, test, clips=clips, frames=frames, stride=config.training.dynamics.frame_stride, progress=progress
         ).to_dict(),
         "machine": {"device": str(world.device), "threads": torch.get_num_threads(), "torch": torch.__version__},
         "settings": settings,

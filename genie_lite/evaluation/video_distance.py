@@ -72,5 +72,7 @@ def halved_distance(real: np.ndarray, made: np.ndarray, *, halvings: int = HALVI
             found[row, i] = frechet_distance(reference, films[other].reshape(-1, real.shape[-1]))
     found[2] = found[0] - found[1]
     ends = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
-    numbers = [Interval(float(row.mean()), float(a), float(b)) for row, a, b in zip(found, *ends, strict=True)]
-    return VideoDistance(*numbers, films=half)
+    distance, floor, excess = (
+        Interval(float(row.mean()), float(a), float(b)) for row, a, b in zip(found, *ends, strict=True)
+    )
+    return VideoDistance(distance, floor, excess, half)

@@ -123,7 +123,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     genie = genie_lite.load(options.checkpoint)
     dataset = _dataset(options.data, "test", genie.config)
     stride = options.stride or genie.config.training.dynamics.frame_stride
-    report = evaluate_genie(genie, dataset, clips=options.clips, stride=stride)
+    fvd = {"fvd_weights": options.fvd_weights, "fvd_sha256": options.fvd_sha256} if options.fvd_weights else {}
+    report = evaluate_genie(genie, dataset, clips=options.clips, stride=stride, **fvd)
     _say(report)
     if options.json is not None:
         _say(f"Written: {report.to_json(options.json)}")

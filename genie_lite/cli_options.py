@@ -61,6 +61,10 @@ def parser() -> argparse.ArgumentParser:
         "--clips", type=_positive, default=200, metavar="N", help="clips to measure on (default: 200)"
     )
     evaluate.add_argument("--stride", type=_positive, metavar="N", help="stored frames a step (default: as trained)")
+    evaluate.add_argument(
+        "--fvd-weights", metavar="FILE", help="also FVD, on the I3D of this i3d_torchscript.pt or URL"
+    )
+    evaluate.add_argument("--fvd-sha256", metavar="HEX", help="SHA-256 that those weights must have")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
 
     play = _command(commands, "play", "play latent actions and save the film as a GIF")

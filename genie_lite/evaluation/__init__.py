@@ -18,6 +18,7 @@ from genie_lite.evaluation.env_actions import (
 )
 from genie_lite.evaluation.evaluate import evaluate_genie
 from genie_lite.evaluation.fidelity import PSNR_CAP, frechet_distance, gaussian_frechet_distance, psnr, ssim
+from genie_lite.evaluation.fvd import I3D, frechet_video_distance, load_i3d
 from genie_lite.evaluation.intervals import EvaluationError, Interval, bootstrap_mean
 from genie_lite.evaluation.motion import LEFT_RIGHT, UP_DOWN, Motion, measure_motion
 from genie_lite.evaluation.probes import (
@@ -32,8 +33,11 @@ from genie_lite.evaluation.probes import (
     probe_motion,
 )
 from genie_lite.evaluation.report import Report
+from genie_lite.evaluation.video_distance import VideoDistance, coinrun_video_distance
+from genie_lite.evaluation.video_network import VideoNetwork, video_network
 
 __all__ = [
+    "I3D",
     "LEFT_RIGHT",
     "PSNR_CAP",
     "UP_DOWN",
@@ -46,16 +50,21 @@ __all__ = [
     "Probe",
     "Report",
     "RolloutScores",
+    "VideoDistance",
+    "VideoNetwork",
     "action_consistency",
     "balanced_accuracy",
     "bootstrap_mean",
     "code_usage",
+    "coinrun_video_distance",
     "delta_psnr",
     "describe_actions",
     "env_action_classes",
     "evaluate_genie",
     "frechet_distance",
+    "frechet_video_distance",
     "gaussian_frechet_distance",
+    "load_i3d",
     "measure_motion",
     "mutual_information",
     "normalized_mutual_information",
@@ -69,4 +78,5 @@ __all__ = [
     "read_env_actions",
     "score_rollouts",
     "ssim",
+    "video_network",
 ]

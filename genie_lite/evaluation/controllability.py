@@ -41,6 +41,7 @@ class RolloutScores:
     inferred: np.ndarray  # generated with the actions inferred from the real film
     random: np.ndarray  # generated with random actions
     copying: np.ndarray  # the prompt frame, shown for ever
+    frames: np.ndarray  # the films generated with inferred actions, uint8 [B, T-1, H, W, C]
 
     @property
     def delta(self) -> np.ndarray:
@@ -78,7 +79,8 @@ def score_rollouts(
         genie.generate(prompt, actions, maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
         for actions in (inferred, random_actions)
     ]
-    return RolloutScores(psnr(real, films[0]), psnr(real, films[1]), psnr(real, np.broadcast_to(prompt, real.shape)))
+    copying = psnr(real, np.broadcast_to(prompt, real.shape))
+    return RolloutScores(psnr(real, films[0]), psnr(real, films[1]), copying, films[0])
 
 
 def delta_psnr(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from genie_lite.evaluation.clips import batches, pick_clips
 from genie_lite.evaluation.controllability import action_consistency, describe_motion, score_rollouts
 from genie_lite.evaluation.env_actions import probe_env_actions, probe_motion_by_env_actions, read_env_actions
 from genie_lite.evaluation.fidelity import PSNR_CAP, psnr, ssim
+from genie_lite.evaluation.film_distances import FilmDistances
 from genie_lite.evaluation.intervals import EvaluationError, Interval, bootstrap_mean, clip_weights, interval
 from genie_lite.evaluation.motion import Motion, measure_motion
 from genie_lite.evaluation.probes import Probe, perplexity, probe_motion
@@ -42,13 +44,17 @@ def evaluate_genie(
     seed: int = 0,
     progress: bool = True,
     env_actions: bool = True,
+    fvd_weights: str | Path | None = None,
+    fvd_sha256: str | None = None,
 ) -> Report:
     """Measure a world on films of `dataset`, which should be held out: fidelity, control, codes, probes.
 
     `clips` films of `frames` frames (None: the world's context, at most 16), `stride` stored frames apart, are drawn
     without overlap. `t` is the frame that single numbers of rollouts and ΔtPSNR are about (4 in section 3). Sampling
     is as configured unless `maskgit_steps` or `temperature` say otherwise. `env_actions` adds the probes of true
-    actions where the dataset knows them. Raises EvaluationError for too few or too short films.
+    actions where the dataset knows them. Rollouts of CoinRun films are compared with real ones as a whole by
+    `coinrun_video_distance`, and by `frechet_video_distance` (FVD) where its weights are given: generated frames
+    alone, without the prompt. Raises EvaluationError for too few or too short films.
     """
     frames = min(genie.context_frames, 16) if frames is None else frames
     if not 1 <= t < frames:
@@ -56,6 +62,7 @@ def evaluate_genie(
     starts, notes = pick_clips(dataset, clips, frames, stride, seed)
     if len(starts) < 4:
         raise EvaluationError(f"clips: found {len(starts)}, wanted 4 or more, half of which probes are fitted on")
+    distances = FilmDistances(dataset, frames - 1, fvd_weights, fvd_sha256)
     num_actions = int(genie.num_latent_actions)
     random_actions = np.random.default_rng(seed).integers(num_actions, size=(len(starts), frames - 1))
     prompts_kept = np.linspace(0, len(starts) - 1, min(CONSISTENCY_PROMPTS, len(starts))).astype(int)
@@ -78,6 +85,7 @@ def evaluate_genie(
             )
             for name in ("inferred", "random", "copying"):
                 found[name].append(getattr(scores, name))
+            distances.add(films[:, 1:], scores.frames)
             bar.update(2 * random_actions[group].size)
         consistency = action_consistency(
             genie,
@@ -92,13 +100,16 @@ def evaluate_genie(
     codes = arrays["codes"]
 
     curves = _curves(arrays, seed)
-    metrics = _fidelity(arrays, seed)
+    far, floors, told = distances.measure(seed)
+    metrics = _fidelity(arrays, seed) | far
+    notes += told
     metrics |= {name: curves[curve][t - 1] for name, curve in AT_T.items()}
     metrics |= {"consistency_left_right": consistency.left_right, "consistency_up_down": consistency.up_down}
     metrics |= _usage(arrays, num_actions, int(genie.config.model.tokenizer.codebook.num_codes), seed)
     chances = {
         "consistency_left_right": consistency.chance_left_right,
         "consistency_up_down": consistency.chance_up_down,
+        **floors,
     }
     probes: dict[str, dict[str, Probe]] = {}
     scrolls = bool((motion.sure_x & motion.sure_y).any())

@@ -185,6 +185,8 @@ def test_evaluate_writes_a_table_and_json(
     assert asked == {"clips": 5, "stride": 2, "path": "test.zarr"}
     assert "20.0" in out
     assert json.loads(file.read_text())["metrics"]["psnr"]["value"] == 20.0
+    said(capsys, "evaluate", world, "--data", films, "--fvd-weights", "i3d.pt", "--fvd-sha256", "ab12")
+    assert (asked["fvd_weights"], asked["fvd_sha256"]) == ("i3d.pt", "ab12")
 
 
 def test_play_saves_one_frame_an_action_after_the_prompt(

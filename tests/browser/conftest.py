@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from browser.lab import FLAGS, ROOT, jupyter_lab
 
-PATIENCE = 180_000  # milliseconds until something counts as never happening; a busy machine may be slow
+PATIENCE = 480_000  # milliseconds until something counts as never happening; a busy machine may be slow
 
 MINIMAL = """
 from fakes import scenes

@@ -152,7 +152,8 @@ def reading(bench: Bench, seconds: float) -> Report:
         per_step = settings.clips * settings.frames
         frames = {name: summary([r * per_step for r in rate]) for name, rate in rates.items()}
         stages[stage] = {"frames_per_second": frames, "ratio": ratio(rates, "read", "train")}
-    return {"dataset": repr(bench.dataset) if bench.data else "the shipped films", "stages": stages}
+    films = f"{bench.dataset.num_frames:,} frames" if bench.data else "the shipped films"
+    return {"dataset": films, "stages": stages}
 
 
 def _reader(loader: ClipLoader) -> Work:

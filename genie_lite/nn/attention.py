@@ -100,9 +100,10 @@ class Attention(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
     """softmax(q k' / sqrt(d)) v for q [..., Lq, d], k [..., Lk, d], v [..., Lk, e]; mask is True where barred.
 
-    `causal` says that the mask bars the future and nothing else. On a CPU short sequences run several times faster as
-    two matrix products than through PyTorch's fused attention, whose backward pass is slow there; elsewhere the fused
-    kernel is the faster (docs/experiments.md), of which the quickest take [B, h, L, d] and no mask but the causal one.
+    `causal` says that the mask bars the future and nothing else. On a CPU with bfloat16 short sequences run
+    several times faster as two matrix products than through PyTorch's fused attention, whose backward pass is slow
+    there; in float32 the two are close (docs/experiments.md). GPUs get the fused kernel; the quickest of these take
+    [B, h, L, d] and no mask but the causal one.
     """
     if q.device.type != "cpu" or (k.shape[-2] > 128 and q.dtype == torch.float32):
         allowed = None if mask is None or causal else ~mask

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 import genie_lite
 from genie_lite.data import data_folder, sample_dataset
 from genie_lite.evaluation import LEFT_RIGHT, code_usage, measure_motion, pick_clips, score_rollouts
+from genie_lite.nn import TemporalCache
 from genie_lite.play import read_labels
 
 
@@ -60,3 +62,25 @@ def test_it_beats_copying_and_random_actions(genie, films):
     assert scores.delta[:, 3].mean() > 1.5
     for t in (2, 4, 5, 8):
         assert scores.gain[:, t - 1].mean() > 0, t
+
+
+def test_the_cache_is_as_exact_in_bfloat16_as_the_whole_film_is(genie, films):
+    """Quick machines play in bfloat16: a frame played alone must not lose more to rounding than one in its film."""
+    tokens = torch.as_tensor(genie.encode(films[:2, :6]))
+    vectors = genie.latent_action.quantizer.lookup(torch.as_tensor(genie.infer_actions(films[:2, :6]))).detach()
+    found = {}
+    try:
+        for genie.precision in ("float32", "bfloat16"):
+            cache = TemporalCache(genie.context_frames)
+            with genie.inference():
+                found[genie.precision, "whole"] = genie.dynamics.logits(tokens, vectors)[:, -1].float()
+                for t in range(6):
+                    alone = genie.dynamics.logits(tokens[:, t : t + 1], vectors[:, max(t - 1, 0) : t], cache)
+                    cache.advance()
+                found[genie.precision, "alone"] = alone[:, 0].float()
+    finally:
+        genie.precision = "auto"
+    exact = found["float32", "whole"]
+    torch.testing.assert_close(found["float32", "alone"], exact, atol=1e-4, rtol=0)
+    error = {way: (found["bfloat16", way] - exact).abs().mean() for way in ("whole", "alone")}
+    assert 0 < error["alone"] < 1.5 * error["whole"]

@@ -52,7 +52,7 @@ class DynamicsModel(nn.Module):
         masked = self.draw_mask(tokens, generator)
         visible = self._corrupt(tokens, generator).masked_fill(masked, self.mask_token)
         # To hidden places only: the cross-entropy needs no logits elsewhere, and logits are the widest layer.
-        hidden = self._features(visible, action_vectors)[masked]
+        hidden = self.transformer(self._embed(visible, self._around(visible, action_vectors)))[masked]
         logits = self.to_logits(hidden)
         return DynamicsOutput(logits, masked, F.cross_entropy(logits.float(), tokens[masked]))
 
@@ -62,11 +62,11 @@ class DynamicsModel(nn.Module):
         action_vectors are [B, T-1, latent_dim]. With a cache, tokens are the newest frame's [B, 1, N] and the
         action is the one that leads to it, [B, 1, latent_dim], or [B, 0, latent_dim] for the very first frame.
         """
-        return self.to_logits(self._features(tokens, action_vectors, cache))
+        return self.to_logits(self.transformer(self._embed(tokens, self._around(tokens, action_vectors)), cache))
 
     def remember(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache) -> None:
         """Write the newest frame's complete tokens [B, 1, N] into the cache, as later frames will attend to them."""
-        self._features(tokens, action_vectors, cache)
+        self.transformer(self._embed(tokens, self._around(tokens, action_vectors)), cache)
 
     def draw_mask(self, tokens: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Which of tokens [B, T, N] to hide: bool [B, T, N]."""
@@ -92,22 +92,27 @@ class DynamicsModel(nn.Module):
         """
         batch, count = len(action_vectors), self.positions.shape[0]
         tokens = torch.full((batch, count), self.mask_token, device=action_vectors.device)
+        around = self._around(tokens[:, None], action_vectors)
         # A random order of unmasking, and the random number that decides each place when its turn has come.
         order, points = torch.rand(2, batch, count, device=tokens.device, generator=generator)
         order = order.argsort(dim=-1)
+        points = points.gather(1, order)
+        rows = order + count * torch.arange(batch, device=tokens.device)[:, None]
         hidden = count
         history = []
         for step in range(sampling.maskgit_steps):
             remaining = hidden_after(step + 1, sampling.maskgit_steps, count, sampling.schedule)
             if remaining < hidden:  # a step that decides nothing need not be computed
-                features = self._features(tokens[:, None], action_vectors, cache)[:, 0]
+                embedded, turn = self._embed(tokens[:, None], around), slice(remaining, hidden)
                 if sampling.ordering == "random":
-                    chosen = order[:, remaining:hidden]
-                    logits = self.to_logits(features.gather(1, chosen[..., None].expand(-1, -1, features.shape[-1])))
-                    drawn, _ = draw_tokens(logits.float(), sampling.temperature, points.gather(1, chosen))
+                    chosen = order[:, turn]
+                    logits = self.to_logits(self.transformer.newest(embedded, cache, rows[:, turn].flatten()))
+                    drawn = draw_tokens(
+                        logits.float().unflatten(0, chosen.shape), sampling.temperature, points[:, turn]
+                    )
                 else:
                     fade = 1 - (step + 1) / sampling.maskgit_steps
-                    logits = self.to_logits(features).float()
+                    logits = self.to_logits(self.transformer(embedded, cache))[:, 0].float()
                     chosen, drawn = _most_confident(
                         logits, tokens == self.mask_token, hidden - remaining, sampling.temperature, fade, generator
                     )
@@ -118,14 +123,16 @@ class DynamicsModel(nn.Module):
                 break
         return history
 
-    def _features(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
-        embedded = self.token_embedding(tokens) + self.positions
+    def _around(self, tokens: Tensor, action_vectors: Tensor) -> Tensor:
+        """What a token's own embedding is added to: its place, and the action that leads to its frame, [B, T, N, D]."""
         actions = self.action_embedding(action_vectors.detach())
         missing = tokens.shape[1] - actions.shape[1]  # no action leads to the first frame
-        actions = F.pad(actions, (0, 0, missing, 0))[:, :, None]
-        if torch.is_autocast_enabled(embedded.device.type):
-            embedded = embedded.to(torch.get_autocast_dtype(embedded.device.type))
-        return self.transformer(embedded + actions.to(embedded.dtype), cache)
+        return self.positions + F.pad(actions, (0, 0, missing, 0))[:, :, None]
+
+    def _embed(self, tokens: Tensor, around: Tensor) -> Tensor:
+        embedded = self.token_embedding(tokens) + around
+        device = embedded.device.type
+        return embedded.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else embedded
 
     def _corrupt(self, tokens: Tensor, generator: torch.Generator | None) -> Tensor:
         """Replace a share of tokens by random ones, so that the model learns to doubt its own earlier frames."""
@@ -136,18 +143,16 @@ class DynamicsModel(nn.Module):
         return torch.where(draw < self.corruption, wrong, tokens)
 
 
-def draw_tokens(logits: Tensor, temperature: float, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Sample a token for every place from logits [..., K]: tokens [...] and the probability of each, [...].
+def draw_tokens(logits: Tensor, temperature: float, points: Tensor) -> Tensor:
+    """Sample a token for every place from logits [..., K]: tokens [...].
 
     points [...] are uniform random numbers in [0, 1), one for each place. temperature 0 takes the most likely token.
     """
     if temperature == 0:
-        confidence, tokens = logits.softmax(dim=-1).max(dim=-1)
-        return tokens, confidence
-    probabilities = (logits / temperature).softmax(dim=-1)
-    cumulative = probabilities.cumsum(dim=-1)
-    tokens = torch.searchsorted(cumulative, points[..., None] * cumulative[..., -1:]).clamp_max(logits.shape[-1] - 1)
-    return tokens[..., 0], probabilities.gather(-1, tokens)[..., 0]
+        return logits.argmax(dim=-1)
+    cumulative = (logits / temperature).softmax(dim=-1).cumsum(dim=-1)
+    tokens = torch.searchsorted(cumulative, points[..., None] * cumulative[..., -1:])
+    return tokens[..., 0].clamp_max(logits.shape[-1] - 1)
 
 
 def _most_confident(
@@ -158,8 +163,9 @@ def _most_confident(
     Gumbel noise times `fade` is added to the logarithm of confidence; without it, sure places copy the last frame.
     """
     points, noise = torch.rand(2, *hidden.shape, device=logits.device, generator=generator).clamp_min(1e-9)
-    drawn, confidence = draw_tokens(logits, temperature, points)
-    order = confidence.clamp_min(1e-9).log() - fade * (-noise.log()).clamp_min(1e-9).log()
+    drawn = draw_tokens(logits, temperature, points)
+    confidence = (logits / (temperature or 1.0)).log_softmax(dim=-1).gather(-1, drawn[..., None])[..., 0]
+    order = confidence - fade * (-noise.log()).clamp_min(1e-9).log()
     chosen = order.masked_fill(~hidden, -float("inf")).topk(count, dim=-1).indices
     return chosen, drawn.gather(1, chosen)
 

@@ -32,11 +32,14 @@ class STBlock(nn.Module):
         x = x + self.temporal(_norm(x))
         return x + self.feed_forward(_norm(x))
 
-    def newest(self, x: Tensor, batch: int, cache: TemporalCache) -> Tensor:
-        """`forward` for the newest frames alone, x [B·N, D]; the past comes from `cache`."""
+    def newest(self, x: Tensor, batch: int, cache: TemporalCache, rows: Tensor | None = None) -> Tensor:
+        """`forward` for the newest frames alone, x [B·N, D], or for some of its rows; the past comes from `cache`."""
         grow, act, shrink = cast("tuple[nn.Linear, nn.SiLU, nn.Linear]", self.feed_forward)
-        x = torch.addmm(x, self.spatial.newest(_norm(x), batch, cache), self.spatial.out.weight.t())
-        x = torch.addmm(x, self.temporal.newest(_norm(x), batch, cache), self.temporal.out.weight.t())
+        y = self.spatial.newest(_norm(x), batch, cache)
+        if rows is not None:  # each token needs all others up to here, and none after
+            x, y = x[rows], y[rows]
+        x = torch.addmm(x, y, self.spatial.out.weight.t())
+        x = torch.addmm(x, self.temporal.newest(_norm(x), batch, cache, rows), self.temporal.out.weight.t())
         return torch.addmm(x, act(F.linear(_norm(x), grow.weight)), shrink.weight.t())
 
 
@@ -67,18 +70,23 @@ class STTransformer(nn.Module):
 
     def forward(self, x: Tensor, cache: TemporalCache | None = None) -> Tensor:
         if cache is not None:
-            return self._newest(x, cache)
+            return self.newest(x, cache).view_as(x)
         for block in self.blocks:
             x = block(x)
         return _norm(x)
 
-    def _newest(self, x: Tensor, cache: TemporalCache) -> Tensor:
+    def newest(self, x: Tensor, cache: TemporalCache, rows: Tensor | None = None) -> Tensor:
+        """What comes of the newest frame x [B, 1, N, D], as rows [B·N, D], or of these `rows` of it alone, [R, D].
+
+        The last block computes no more than it is asked for, and the cache then keeps nothing of the frame.
+        """
         if x.shape[1] != 1:
             raise ValueError(f"cache: found {x.shape[1]} new frames, wanted 1; feed frames one at a time")
         newest = x.flatten(0, 2)
-        for block in cast("list[STBlock | OneAttentionBlock]", self.blocks):
+        *blocks, last = cast("list[STBlock | OneAttentionBlock]", self.blocks)
+        for block in blocks:
             newest = block.newest(newest, len(x), cache)
-        return _norm(newest).view_as(x)
+        return _norm(last.newest(newest, len(x), cache, rows))
 
 
 class OneAttentionBlock(nn.Module):
@@ -113,9 +121,10 @@ class OneAttentionBlock(nn.Module):
         x = x + self.attention(_norm(x))
         return x + self.feed_forward(_norm(x))
 
-    def newest(self, x: Tensor, batch: int, cache: TemporalCache) -> Tensor:
-        """`forward` for the newest frames alone, x [B·N, D]; the past, where it counts, comes from `cache`."""
+    def newest(self, x: Tensor, batch: int, cache: TemporalCache, rows: Tensor | None = None) -> Tensor:
+        """As in STBlock; the past, where it counts, comes from `cache`."""
         x = x + self.attention.out(self.attention.newest(_norm(x), batch, cache))
+        x = x if rows is None else x[rows]
         return x + self.feed_forward(_norm(x))
 
 

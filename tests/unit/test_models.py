@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import types
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from genie_lite import load_config
 from genie_lite.config import SamplingConfig
 from genie_lite.models import CheckpointError, Genie
-from genie_lite.models.dynamics import draw_tokens, hidden_after
+from genie_lite.models.dynamics import _most_confident, draw_tokens, hidden_after
 from genie_lite.nn import TemporalCache
 
 
@@ -157,11 +158,19 @@ def test_tokens_are_drawn_with_their_probabilities():
     logits = torch.tensor([0.0, 1.0, 2.0]).expand(200_000, 3)
     for temperature in (0.5, 1.0, 2.0):
         points = torch.rand(200_000, generator=torch.Generator().manual_seed(0))
-        tokens, confidence = draw_tokens(logits, temperature, points)
+        tokens = draw_tokens(logits, temperature, points)
         wanted = (logits[0] / temperature).softmax(0)
         torch.testing.assert_close(tokens.bincount(minlength=3) / 200_000, wanted, atol=0.005, rtol=0)
-        torch.testing.assert_close(confidence, wanted[tokens])
-    assert (draw_tokens(logits, 0, torch.rand(200_000))[0] == 2).all()
+    assert (draw_tokens(logits, 0, torch.rand(200_000)) == 2).all()
+
+
+def test_the_surest_hidden_places_are_decided_first():
+    peaks = torch.tensor([3.0, 9.0, 1.0, 5.0])  # of four places; the surest is decided already
+    logits = torch.zeros(1, 4, 3)
+    logits[0, torch.arange(4), torch.tensor([2, 0, 1, 0])] = peaks
+    hidden = torch.tensor([[True, False, True, True]])
+    chosen, drawn = _most_confident(logits, hidden, 2, temperature=0, fade=0, generator=None)
+    assert chosen.tolist() == [[3, 0]] and drawn.tolist() == [[0, 2]]
 
 
 def test_playing_with_the_cache_equals_recomputing_every_frame(genie, films):
@@ -179,16 +188,17 @@ def test_playing_with_the_cache_equals_recomputing_every_frame(genie, films):
     class Recompute(TemporalCache):
         """Stands where the cache stands, but remembers nothing."""
 
-    def features(new, vectors, cache):
-        everything = torch.cat([tokens, new], dim=1)
-        return genie.dynamics._features(everything, cache.vectors)[:, -1:]
+    def newest(new, cache, rows):
+        everything, model = torch.cat([tokens, new], dim=1), genie.dynamics
+        features = model.transformer(model._embed(everything, model._around(everything, cache.vectors)))
+        return features[:, -1].flatten(0, 1)[rows]
 
     for t in range(actions.shape[1]):
         codes = torch.cat([codes, torch.from_numpy(actions[:, t : t + 1])], dim=1)
         uncached = Recompute(4)
         uncached.vectors = genie.latent_action.quantizer.lookup(codes)
         generator = torch.Generator().manual_seed(7 * 1_000_003 + tokens.shape[1])
-        model = _Uncached(genie.dynamics, features)
+        model = _Uncached(genie.dynamics, newest)
         new = type(genie.dynamics).sample(model, uncached.vectors[:, -1:], uncached, sampling, generator)[-1]
         tokens = torch.cat([tokens, new[:, None]], dim=1)
     assert torch.equal(tokens[:, 1:], torch.stack(played, dim=1))
@@ -197,11 +207,14 @@ def test_playing_with_the_cache_equals_recomputing_every_frame(genie, films):
 
 
 class _Uncached:
-    """The dynamics model with its features computed another way."""
+    """The dynamics model, whose transformer gets tokens and computes features in another way."""
 
-    def __init__(self, model, features):
+    def __init__(self, model, newest):
         self.positions, self.mask_token, self.to_logits = model.positions, model.mask_token, model.to_logits
-        self._features = features
+        self._around, self.transformer = model._around, types.SimpleNamespace(newest=newest)
+
+    def _embed(self, tokens, around):
+        return tokens
 
 
 def test_undo_and_the_same_step_give_the_same_frame(genie, films):

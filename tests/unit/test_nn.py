@@ -57,6 +57,14 @@ def test_cached_frames_equal_recomputed_ones(transformer, x):
     torch.testing.assert_close(torch.cat(frames, dim=1), transformer(x), atol=1e-12, rtol=0)
 
 
+def test_some_rows_of_the_newest_frame_equal_the_whole_frame(transformer, x):
+    cache, rows = TemporalCache(WINDOW), torch.tensor([1, 7, 3])  # of two frames of five tokens
+    for t in range(x.shape[1]):
+        some = transformer.newest(x[:, t : t + 1], cache, rows)
+        torch.testing.assert_close(some, transformer.newest(x[:, t : t + 1], cache)[rows], atol=1e-12, rtol=0)
+        cache.advance()
+
+
 def test_rewinding_the_cache_brings_back_the_same_frames(transformer, x):
     cache = TemporalCache(WINDOW)
     for t in range(6):

@@ -147,6 +147,7 @@ class DynamicsConfig:
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
     mask_rate: tuple[float, float] = (0.5, 1.0)  # masking rate, drawn uniformly for each clip
     corruption: float = 0.0  # share of visible input tokens replaced by random ones in training (paper: 0)
+    token_start: Literal["random", "codebook"] = "random"  # codebook: alike tokens begin alike (paper: not said)
 
     def __post_init__(self) -> None:
         low, high = self.mask_rate

@@ -42,6 +42,18 @@ class DynamicsModel(nn.Module):
         nn.init.zeros_(self.to_logits.bias)
         nn.init.zeros_(self.to_logits.weight)  # start undecided: cross-entropy log K
 
+    @torch.no_grad()
+    def start_from(self, codes: Tensor) -> None:
+        """Let tokens whose codes [K, latent_dim] are alike begin alike, in what goes in and in what comes out.
+
+        One random projection of the codes' directions gives the embeddings and, smaller, the rows of `to_logits`: what
+        is learned about one patch then holds for its relatives from the first step (docs/experiments.md).
+        """
+        directions = F.normalize(codes, dim=-1)
+        start = directions @ torch.randn(codes.shape[1], self.to_logits.in_features, device=codes.device)
+        self.token_embedding.weight[: self.num_tokens] = 0.1 * start
+        self.to_logits.weight.copy_(0.03 * start)
+
     def forward(
         self, tokens: Tensor, action_vectors: Tensor, generator: torch.Generator | None = None
     ) -> DynamicsOutput:

@@ -151,6 +151,8 @@ def _with_fresh_parts(config: Config, base: Genie, parts: Sequence[str]) -> Geni
     genie.tokenizer.load_state_dict(base.tokenizer.state_dict())
     if "latent_action" not in parts:
         genie.latent_action.load_state_dict(base.latent_action.state_dict())
+    if "dynamics" in parts and config.model.dynamics.token_start == "codebook":
+        genie.dynamics.start_from(genie.tokenizer.quantizer.lookup(torch.arange(genie.dynamics.num_tokens)))
     if "dynamics" not in parts and genie.config.model.latent_action == base.config.model.latent_action:
         genie.dynamics.load_state_dict(base.dynamics.state_dict())
     for part in ("tokenizer", *PARTS):

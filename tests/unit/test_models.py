@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from genie_lite import load_config
 from genie_lite.config import SamplingConfig
-from genie_lite.models import CheckpointError, Genie
+from genie_lite.models import CheckpointError, DynamicsModel, Genie
 from genie_lite.models.dynamics import _most_confident, draw_tokens, hidden_after
 from genie_lite.nn import TemporalCache
 
@@ -114,6 +114,20 @@ def test_masking_follows_the_paper(genie):
     assert rates.min() > 0.40 and rates.max() == 1
     assert rates.mean().item() == pytest.approx(0.75, abs=0.01)
     assert rates.std().item() == pytest.approx(0.5 / 12**0.5, abs=0.01)  # of U(0.5, 1)
+
+
+def test_tokens_may_begin_as_alike_as_their_codes(genie):
+    """On both sides of the model; what stands for hidden tokens is left alone."""
+    model = DynamicsModel(genie.config.model)
+    hidden = model.token_embedding.weight[model.mask_token].clone()
+    codes = torch.nn.functional.normalize(torch.randn(model.num_tokens, 8), dim=-1)
+    torch.manual_seed(0)
+    model.start_from(codes)
+    assert torch.equal(model.token_embedding.weight[model.mask_token], hidden)
+    for weight in (model.token_embedding.weight[: model.num_tokens], model.to_logits.weight):
+        likeness = torch.nn.functional.normalize(weight, dim=-1) @ torch.nn.functional.normalize(weight, dim=-1).T
+        assert torch.corrcoef(torch.stack([likeness.flatten(), (codes @ codes.T).flatten()]))[0, 1] > 0.8
+    assert 0.05 < model.token_embedding.weight.std() < 0.2
 
 
 def test_loss_counts_hidden_tokens_only_and_starts_undecided(genie, films):

@@ -16,7 +16,7 @@ import torch
 from genie_lite import load_config
 from genie_lite.config import StageConfig
 from genie_lite.data import FrameDataset, sample_dataset
-from genie_lite.models import CheckpointError, Genie
+from genie_lite.models import CheckpointError, DynamicsModel, Genie
 from genie_lite.training import read_log, train_genie, train_tokenizer
 from genie_lite.training.loop import _progress, fit
 from genie_lite.training.optimizer import build_optimizers, set_progress
@@ -166,6 +166,22 @@ def test_stages_keep_what_they_do_not_train(config, dataset, tmp_path):
         assert not kept or torch.equal(value, whole.state_dict()[name])
     loaded = Genie.load(tmp_path / "world" / "checkpoint")
     assert same_weights(loaded, whole)
+
+
+@pytest.mark.parametrize(
+    ("start", "parts", "times"), [("codebook", PARTS, 1), ("codebook", PARTS[:1], 0), ("random", PARTS, 0)]
+)
+def test_a_new_dynamics_model_starts_from_the_codebook_where_its_setting_says_so(
+    config, dataset, tmp_path, monkeypatch, start, parts, times
+):
+    base, seen = Genie(config), []
+    monkeypatch.setattr(DynamicsModel, "start_from", lambda model, codes: seen.append(codes))
+    steps = {f"training.{stage}.steps": 1 for stage in ("genie", "latent_action")}
+    config = load_config("tiny", {**steps, "model.dynamics.token_start": start})
+    train_genie(config, dataset, tmp_path, tokenizer=base, parts=parts, progress=False)
+    assert len(seen) == times
+    for codes in seen:
+        assert torch.equal(codes, base.tokenizer.quantizer.lookup(torch.arange(64)))
 
 
 def test_training_lowers_the_loss(dataset, tmp_path):

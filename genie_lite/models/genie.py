@@ -214,13 +214,15 @@ class Genie(nn.Module):
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
         """No gradients, no learning codebooks, the machine's quick number format."""
-        training = self.training
-        self.eval()
+        learning = [module for module in self.modules() if module.training]  # none in a world that is only played
         try:
+            for module in learning:
+                module.training = False
             with torch.inference_mode(), autocast(self.device, self.precision):
                 yield
         finally:
-            self.train(training)
+            for module in learning:
+                module.training = True
 
     def check_frames(self, frames: np.ndarray, least: int = 1) -> tuple[Tensor, bool]:
         """Public frames to float [B, T, H, W, C] in [0, 1], and whether the batch axis was missing."""

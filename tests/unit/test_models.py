@@ -231,6 +231,15 @@ class _Uncached:
         return tokens
 
 
+def test_inference_leaves_every_part_as_it_was():
+    genie = Genie(load_config("tiny"))  # a Genie of its own: it is changed here
+    genie.tokenizer.eval()
+    before = [module.training for module in genie.modules()]
+    with genie.inference():
+        assert not any(module.training for module in genie.modules()) and not torch.is_grad_enabled()
+    assert [module.training for module in genie.modules()] == before and any(before) and not all(before)
+
+
 def test_undo_and_the_same_step_give_the_same_frame(genie, films):
     rollout = genie.rollout(films[:, :1], maskgit_steps=2)
     start = rollout.frame.copy()

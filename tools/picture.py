@@ -60,7 +60,7 @@ def sheet(worlds: np.ndarray, labels: list, scale: int, *, pressed: bool) -> Ima
 
 
 def arrow(draw: ImageDraw.ImageDraw, x: int, y: int, label, colour: tuple[int, int, int]) -> None:
-    """The mean motion that the action causes, as an arrow (or a dot) around x, y."""
+    """The typical motion that the action causes, as an arrow (or a dot) around x, y."""
     if label.glyph == "•":
         draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
         return

@@ -30,6 +30,7 @@ def main() -> None:
     genie.save(folder, dtype=torch.bfloat16)
     genie = Genie.load(folder)  # what is measured is what ships, after rounding
     report = evaluate_genie(genie, films, clips=options.clips)
+    report.to_json(options.runs / "report.json")  # all of it, beside the run; the card keeps the means
     stages = ("tokenizer", "latent_action", "dynamics")
     logs = {stage: read_log(options.runs / stage) for stage in stages}
     genie.card |= {

@@ -175,9 +175,10 @@ def _share_alike(seen: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ActionMotion:
-    """What the player does, on average, in the transitions of real films that carry this latent action.
+    """What the player typically does in the transitions of real films that carry this latent action.
 
-    Motion in pixels a frame: `dx` to the right, `dy` downwards; 0 for an action that never occurs.
+    Motion in pixels a frame, the median over transitions: `dx` to the right, `dy` downwards; 0 for an action that
+    never occurs. Means would tilt every arrow downwards: some of the players that run or stand are falling besides.
     """
 
     action: int
@@ -220,12 +221,12 @@ def _infer(model: Any, films: np.ndarray) -> np.ndarray:
 
 
 def describe_motion(codes: np.ndarray, motion: Motion, *, num_actions: int) -> list[ActionMotion]:
-    """Mean measured motion of each code, for `codes` [B, T-1]; unsure motion is left out."""
+    """Median measured motion of each code, for `codes` [B, T-1]; unsure motion is left out."""
     descriptions = []
     for action in range(num_actions):
         own = codes == action
         across, down = motion.dx[own & motion.sure_x], motion.dy[own & motion.sure_y]
-        means = [float(v.mean()) if v.size else 0.0 for v in (across, down)]
+        typical = [float(np.median(v)) if v.size else 0.0 for v in (across, down)]
         spreads = [float(v.std()) if v.size else 0.0 for v in (across, down)]
-        descriptions.append(ActionMotion(action, float(own.mean()), *means, *spreads))
+        descriptions.append(ActionMotion(action, float(own.mean()), *typical, *spreads))
     return descriptions

@@ -85,7 +85,7 @@ class Report:
             ends = f"[{low:.{digits}f}, {high:.{digits}f}]"
             lines.append(f"  {text:<56} {value:8.{digits}f}  {ends:^18} {chance:>7} {unit}".rstrip())
         if self.actions:
-            lines += ["", "Latent actions: share, and mean motion of the player in pixels a frame (right, down)"]
+            lines += ["", "Latent actions: share, and median motion of the player in pixels a frame (right, down)"]
             lines += [f"  {a['action']:>3}  {a['share']:6.1%}  {a['dx']:+6.2f}  {a['dy']:+6.2f}" for a in self.actions]
         if self.curves:
             length = max(len(curve) for curve in self.curves.values())

@@ -1,8 +1,9 @@
 """What each latent action does, as arrows: for the labels of buttons and for the arrow keys.
 
-Nobody tells what a latent action means. What it does is measured by `genie_lite.evaluation.describe_actions`: the mean
-motion of the player over the transitions that the latent action model gave this code. A world keeps the result in its
-card, or in an `actions.json` beside its weights. Motions are in pixels per frame, dx to the right and dy downwards.
+Nobody tells what a latent action means. What it does is measured by `genie_lite.evaluation.describe_actions`: the
+median motion of the player over the transitions that the latent action model gave this code. A world keeps the result
+in its card, or in an `actions.json` beside its weights. Motions are in pixels per frame, dx to the right and dy
+downwards.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from typing import Any
 
 ARROWS = {"left": (-1.0, 0.0), "up": (0.0, -1.0), "right": (1.0, 0.0), "down": (0.0, 1.0)}
 KEY_GLYPHS = {"left": "←", "up": "↑", "right": "→", "down": "↓"}
-STILL = 0.35  # pixels per frame below which a mean motion counts as standing still
+STILL = 0.35  # pixels per frame below which a typical motion counts as standing still
 _ROSE = "→↘↓↙←↖↑↗"  # clockwise from the right, as angles grow when y points down
 
 
 @dataclass(frozen=True)
 class ActionLabel:
-    """The mean motion that one latent action causes, in pixels per frame, and its share of all transitions."""
+    """The typical motion that one latent action causes, in pixels per frame, and its share of all transitions."""
 
     dx: float
     dy: float
@@ -31,7 +32,7 @@ class ActionLabel:
 
     @property
     def speed(self) -> float:
-        """Length of the mean motion, pixels per frame."""
+        """Length of the typical motion, pixels per frame."""
         return math.hypot(self.dx, self.dy)
 
     @property
@@ -50,7 +51,7 @@ class ActionLabel:
     def sentence(self) -> str:
         """For a tooltip."""
         share = "" if self.share is None else f"; {self.share:.0%} of all transitions"
-        return f"mean motion {self.dx:+.1f} px across, {self.dy:+.1f} px down{share}"
+        return f"typical motion {self.dx:+.1f} px across, {self.dy:+.1f} px down{share}"
 
 
 def read_labels(source: Any, num_latent_actions: int) -> list[ActionLabel] | None:
@@ -100,7 +101,7 @@ def _rows(source: Any) -> list[dict[str, Any]]:
 
 
 def arrow_keys(labels: list[ActionLabel] | None, num_latent_actions: int) -> dict[str, int]:
-    """Which latent action each arrow key takes: the one whose mean motion goes furthest that way.
+    """Which latent action each arrow key takes: the one whose typical motion goes furthest that way.
 
     No action gets two keys. A key for which no action moves its way (within 60 degrees) is left out. Without
     labels left, up, right and down take the actions 0, 1, 2, 3 as far as there are any.

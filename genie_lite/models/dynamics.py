@@ -64,7 +64,7 @@ class DynamicsModel(nn.Module):
         masked = self.draw_mask(tokens, generator)
         visible = self._corrupt(tokens, generator).masked_fill(masked, self.mask_token)
         # To hidden places only: the cross-entropy needs no logits elsewhere, and logits are the widest layer.
-        hidden = self.transformer(self._embed(visible, self._around(visible, action_vectors)))[masked]
+        hidden = self._features(visible, action_vectors)[masked]
         logits = self.to_logits(hidden)
         return DynamicsOutput(logits, masked, F.cross_entropy(logits.float(), tokens[masked]))
 
@@ -74,11 +74,11 @@ class DynamicsModel(nn.Module):
         action_vectors are [B, T-1, latent_dim]. With a cache, tokens are the newest frame's [B, 1, N] and the
         action is the one that leads to it, [B, 1, latent_dim], or [B, 0, latent_dim] for the very first frame.
         """
-        return self.to_logits(self.transformer(self._embed(tokens, self._around(tokens, action_vectors)), cache))
+        return self.to_logits(self._features(tokens, action_vectors, cache))
 
     def remember(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache) -> None:
         """Write the newest frame's complete tokens [B, 1, N] into the cache, as later frames will attend to them."""
-        self.transformer(self._embed(tokens, self._around(tokens, action_vectors)), cache)
+        self._features(tokens, action_vectors, cache)
 
     def draw_mask(self, tokens: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Which of tokens [B, T, N] to hide: bool [B, T, N]."""
@@ -134,6 +134,9 @@ class DynamicsModel(nn.Module):
             if not hidden:
                 break
         return history
+
+    def _features(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
+        return self.transformer(self._embed(tokens, self._around(tokens, action_vectors)), cache)
 
     def _around(self, tokens: Tensor, action_vectors: Tensor) -> Tensor:
         """What a token's own embedding is added to: its place, and the action that leads to its frame, [B, T, N, D]."""

@@ -203,8 +203,7 @@ def test_playing_with_the_cache_equals_recomputing_every_frame(genie, films):
         """Stands where the cache stands, but remembers nothing."""
 
     def newest(new, cache, rows):
-        everything, model = torch.cat([tokens, new], dim=1), genie.dynamics
-        features = model.transformer(model._embed(everything, model._around(everything, cache.vectors)))
+        features = genie.dynamics._features(torch.cat([tokens, new], dim=1), cache.vectors)
         return features[:, -1].flatten(0, 1)[rows]
 
     for t in range(actions.shape[1]):

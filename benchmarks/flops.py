@@ -48,12 +48,15 @@ def tokenizer(model: ModelConfig, clips: int, frames: int) -> Flops:
     settings, places = model.tokenizer, clips * frames * model.tokens_per_frame
     pixels, width = settings.patch_size**2 * model.channels, settings.decoder.d_model
     decoder = transformer(settings.decoder, places, model.tokens_per_frame, frames)
-    ends = linear(places, settings.codebook.latent_dim, width) + linear(places, width, pixels)
+    given = settings.codes == "patches"  # codes that nothing passes gradients to
+    ends = linear(places, settings.codebook.latent_dim, width, of_input=given) + linear(places, width, pixels)
     return tokenizer_encoder(model, clips, frames) + decoder + ends
 
 
 def tokenizer_encoder(model: ModelConfig, clips: int, frames: int) -> Flops:
     settings, places = model.tokenizer, clips * frames * model.tokens_per_frame
+    if settings.codes == "patches":
+        return nearest(settings.codebook, places)
     pixels, width = settings.patch_size**2 * model.channels, settings.encoder.d_model
     ends = linear(places, pixels, width, of_input=True) + linear(places, width, settings.codebook.latent_dim)
     stack = transformer(settings.encoder, places, model.tokens_per_frame, frames)
@@ -83,12 +86,12 @@ def latent_action_encoder(model: ModelConfig, clips: int, frames: int) -> Flops:
 
 
 def dynamics(model: ModelConfig, clips: int, frames: int) -> Flops:
-    """With logits for hidden tokens only: at the mean masking rate, in all frames but the first."""
+    """With logits for hidden tokens that the loss counts: at the mean masking rate, in all frames but the first."""
     settings, count = model.dynamics.transformer, model.tokens_per_frame
-    hidden = clips * (frames - 1) * count * sum(model.dynamics.mask_rate) / 2
+    counted = clips * (frames - 1) * count * sum(model.dynamics.mask_rate) / 2 * model.dynamics.loss_share
     stack = transformer(settings, clips * frames * count, count, frames)
     actions = linear(clips * (frames - 1), model.latent_action.codebook.latent_dim, settings.d_model, of_input=True)
-    return stack + actions + linear(hidden, settings.d_model, model.tokenizer.codebook.num_codes)
+    return stack + actions + linear(counted, settings.d_model, model.tokenizer.codebook.num_codes)
 
 
 def transformer(settings: TransformerConfig, places: float, count: int, frames: int) -> Flops:

@@ -84,10 +84,12 @@ class PlainTokenizer(nn.Module):
         self.patches = Patches(config.frame_size, settings.patch_size)
         pixels, latent_dim = settings.patch_size**2 * config.channels, settings.codebook.latent_dim
         encoder, decoder = settings.encoder, settings.decoder
-        self.patch_embedding = nn.Linear(pixels, encoder.d_model)
-        self.encoder_positions = nn.Parameter(torch.zeros(self.patches.count, encoder.d_model))
-        self.encoder = PlainTransformer(encoder, config.context_frames)
-        self.to_latent = nn.Linear(encoder.d_model, latent_dim)
+        self.given = settings.codes == "patches"
+        if not self.given:
+            self.patch_embedding = nn.Linear(pixels, encoder.d_model)
+            self.encoder_positions = nn.Parameter(torch.zeros(self.patches.count, encoder.d_model))
+            self.encoder = PlainTransformer(encoder, config.context_frames)
+            self.to_latent = nn.Linear(encoder.d_model, latent_dim)
         self.quantizer = PlainQuantizer(settings.codebook)
         self.from_latent = nn.Linear(latent_dim, decoder.d_model)
         self.decoder_positions = nn.Parameter(torch.zeros(self.patches.count, decoder.d_model))
@@ -97,9 +99,12 @@ class PlainTokenizer(nn.Module):
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         vectors, tokens, quantizer_loss = self.quantizer(self.latents(frames))
         reconstruction = self.decode_vectors(vectors)
-        return reconstruction, tokens, F.mse_loss(reconstruction, frames) + 0.1 * quantizer_loss
+        error = F.mse_loss(reconstruction, frames)
+        return reconstruction, tokens, error if self.given else error + 0.1 * quantizer_loss
 
     def latents(self, frames: Tensor) -> Tensor:
+        if self.given:
+            return self.patches.cut(frames) - 0.5
         return self.to_latent(self.encoder(self.patch_embedding(self.patches.cut(frames)) + self.encoder_positions))
 
     def encode(self, frames: Tensor) -> Tensor:
@@ -109,8 +114,8 @@ class PlainTokenizer(nn.Module):
         return self.decode_vectors(self.quantizer.lookup(tokens))
 
     def decode_vectors(self, vectors: Tensor) -> Tensor:
-        x = self.decoder(self.from_latent(vectors) + self.decoder_positions)
-        return self.patches.join(torch.sigmoid(self.to_patch(x)))
+        change = self.to_patch(self.decoder(self.from_latent(vectors) + self.decoder_positions))
+        return self.patches.join(0.5 + vectors + change if self.given else torch.sigmoid(change))
 
 
 class PlainLatentAction(nn.Module):

@@ -22,7 +22,7 @@ from benchmarks.plain import plain_copy
 from benchmarks.plain_play import PlainPlay
 from benchmarks.stages import PAPER_STAGES, STAGES, OurStep, PlainStep, precision_of, some_frames
 from genie_lite.config import Config, DataConfig
-from genie_lite.data import ClipLoader, FrameDataset, coinrun, collect, data_folder, procgen_available
+from genie_lite.data import ClipLoader, FrameDataset, coinrun, collect, data_folder, players, procgen_available
 from genie_lite.machine import cores
 from genie_lite.models import Genie, Rollout
 
@@ -196,7 +196,7 @@ def _games(data: DataConfig, threads: int) -> Work:
     def played() -> float:
         for _ in range(steps):
             games.observe()
-            games.act(rng.integers(coinrun.NUM_ENV_ACTIONS, size=data.num_envs, dtype=np.int32))
+            games.act(rng.integers(players.NUM_ENV_ACTIONS, size=data.num_envs, dtype=np.int32))
         return float(steps * data.num_envs)
 
     return played

@@ -30,8 +30,8 @@ class DataConfig:
     distribution_mode: Literal["easy", "hard"] = "easy"
     backgrounds: bool = False  # painted backgrounds behind the level
     restrict_themes: bool = True  # one look for ground and player
-    policy: Literal["sticky", "uniform"] = "sticky"  # sticky: keep the last env action with `sticky_probability`
-    sticky_probability: float = 0.5
+    policy: Literal["sticky", "uniform", "walker"] = "sticky"  # who plays: genie_lite.data.players
+    sticky_probability: float = 0.5  # sticky: of keeping the last env action; walker: the last direction
     right_bias: float = 0.3  # extra probability of a rightward env action, so that films travel through levels
     action_repeat: int = 4  # game steps one env action is held; one frame is stored per env action
     num_envs: int = 16
@@ -105,7 +105,7 @@ class CodebookConfig:
     num_codes: int = 1024
     latent_dim: int = 32
     normalize: bool = True  # compare directions only: latents and codes lie on the unit sphere
-    update: Literal["ema", "gradient"] = "ema"  # how codes follow their latents
+    update: Literal["ema", "gradient", "fixed"] = "ema"  # how codes follow their latents; fixed: not at all
     decay: float = 0.99  # of the moving averages, when update is ema
     commitment: float = 0.25  # weight of the loss that holds latents near their code
     restart_after: int = 0  # steps a code may lie idle before it restarts on a random latent; 0: never
@@ -122,9 +122,19 @@ class TokenizerConfig:
 
     patch_size: int = 4
     attention: Literal["st", "space", "full"] = "st"  # ST-ViViT (the paper's choice), ViT, C-ViViT
+    codes: Literal["learned", "patches"] = "learned"  # patches: a token is the nearest of K typical patches (paper: no)
     encoder: TransformerConfig = field(default_factory=TransformerConfig)
     decoder: TransformerConfig = field(default_factory=TransformerConfig)
     codebook: CodebookConfig = field(default_factory=CodebookConfig)
+
+    def __post_init__(self) -> None:
+        book = self.codebook
+        require(
+            self.codes == "learned" or (book.update == "fixed" and not book.normalize and not book.restart_after),
+            "codebook",
+            {"update": book.update, "normalize": book.normalize, "restart_after": book.restart_after},
+            "{update: fixed, normalize: false, restart_after: 0}: with codes: patches it is fitted before training",
+        )
 
 
 @dataclass(frozen=True)
@@ -147,12 +157,14 @@ class DynamicsConfig:
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
     mask_rate: tuple[float, float] = (0.5, 1.0)  # masking rate, drawn uniformly for each clip
     corruption: float = 0.0  # share of visible input tokens replaced by random ones in training (paper: 0)
+    loss_share: float = 1.0  # share of the hidden tokens, drawn at random, that the loss counts (paper: all)
     token_start: Literal["random", "codebook"] = "random"  # codebook: alike tokens begin alike (paper: not said)
 
     def __post_init__(self) -> None:
         low, high = self.mask_rate
         require(0 <= low <= high <= 1, "mask_rate", [low, high], "[low, high] with 0 <= low <= high <= 1")
         require(0 <= self.corruption < 1, "corruption", self.corruption, "a share in [0, 1)")
+        require(0 < self.loss_share <= 1, "loss_share", self.loss_share, "a share in (0, 1]")
 
 
 @dataclass(frozen=True)
@@ -180,6 +192,13 @@ class ModelConfig:
                 f"a size that tiles frames of {list(self.frame_size)}, or pad_frames: true",
             )
 
+        pixels = self.tokenizer.patch_size**2 * self.channels
+        require(
+            self.tokenizer.codes == "learned" or self.tokenizer.codebook.latent_dim == pixels,
+            "tokenizer.codebook.latent_dim",
+            self.tokenizer.codebook.latent_dim,
+            f"{pixels}, the numbers in a patch, as codes: patches keeps patches in the codebook",
+        )
         own, token = self.latent_action.patch_size, self.tokenizer.patch_size
         require(
             self.latent_action.inputs == "pixels" or own % token == 0,

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import genie_lite
-from genie_lite.data import data_folder, open_dataset, sample_dataset
+from genie_lite.data import data_folder, open_dataset, sample_dataset, sample_game
 from genie_lite.evaluation import describe_actions, evaluate_genie
 from genie_lite.models import Genie
 from genie_lite.training import read_log
@@ -25,7 +25,8 @@ def main() -> None:
     options = parser.parse_args()
 
     genie = Genie.load(options.runs / "dynamics" / "checkpoint")
-    films = open_dataset(options.data) if options.data else sample_dataset("test")
+    game = sample_game(genie.config)
+    films = open_dataset(options.data) if options.data else sample_dataset("test", game=game)
     folder = data_folder() / "checkpoints" / options.name
     genie.save(folder, dtype=torch.bfloat16)
     genie = Genie.load(folder)  # what is measured is what ships, after rounding

@@ -12,7 +12,7 @@ from .clips import ClipLoader
 from .coinrun import collect, procgen_available
 from .dataset import FrameDataset, open_dataset
 from .fit import fit_frames
-from .sample import course_dataset, data_folder, sample_dataset
+from .sample import course_dataset, data_folder, sample_dataset, sample_game
 from .store import DatasetError
 from .writer import DatasetWriter, write_dataset
 
@@ -29,5 +29,6 @@ __all__ = [
     "open_dataset",
     "procgen_available",
     "sample_dataset",
+    "sample_game",
     "write_dataset",
 ]

@@ -22,19 +22,14 @@ from tqdm import tqdm
 
 from ..config import DataConfig
 from .dataset import FrameDataset, open_dataset
+from .players import PLAYERS
 from .store import CHUNK_FRAMES, DatasetError, read_json
 from .writer import DatasetWriter
 
 Split = Literal["train", "test"]
 LONGEST_EPISODE = 1_000  # game steps, after which procgen ends an episode of CoinRun
 FRAME_SHAPE = (64, 64, 3)
-NUM_ENV_ACTIONS = 15
 STILL = 4
-# Procgen numbers movements 3 * (left, none, right) + (down, none, up); 9-14 are keys that CoinRun ignores.
-# The sticky policy draws directions with these odds: more walking than standing, more jumps than chance would give,
-# for in the air and against walls most keys show nothing. Only `right_bias` prefers a side.
-HORIZONTAL = (0.4, 0.2, 0.4)
-VERTICAL = (0.15, 0.4, 0.45)
 
 
 def procgen_available() -> bool:
@@ -79,7 +74,7 @@ def collect(
         "split": split,
         **settings,
         "frame_stride": data.action_repeat,
-        "policy_odds": {"left, none, right": HORIZONTAL, "down, none, up": VERTICAL},
+        "policy_odds": PLAYERS[data.policy].odds,
         "versions": {name: _version(name) for name in ("genie-lite", "procgen", "procgen-mirror", "numpy")},
     }
     writer = DatasetWriter(
@@ -187,22 +182,22 @@ def _play_block(
     offset = writer.num_frames - skip  # of the block in the dataset
     actions = np.empty((streams, length), np.uint8)
     starts, seeds = [first], [envs.level_seeds()]
-    action = np.full(data.num_envs, -1)
+    player = PLAYERS[data.policy](data, envs.rng)
     shown = skip
     for t in range(length):
         pictures = envs.games.observe()[1]["rgb"]
         for stream in range(streams):
             if skip <= first[stream] + t < stop:
                 writer.place(int(offset + first[stream] + t), pictures[stream : stream + 1])
-        action = _choose(data, action, envs.rng)
-        actions[:, t] = action[:streams]
+        action = player.choose(pictures[:streams])[:streams]
+        actions[:, t] = action
         ended = np.zeros(streams, bool)
         for _ in range(data.action_repeat):
             # An episode that ended while its action was held waits for the others: the action is not the new one's.
-            envs.games.act(np.where(ended, STILL, action[:streams]).astype(np.int32))
+            envs.games.act(np.where(ended, STILL, action).astype(np.int32))
             ended |= envs.games.observe()[2].astype(bool)
         if ended.any():
-            action[:streams][ended] = -1
+            player.restart(np.flatnonzero(ended))
             if t + 1 < length:
                 starts.append(np.flatnonzero(ended) * length + t + 1)
                 seeds.append(envs.level_seeds()[ended])
@@ -213,24 +208,6 @@ def _play_block(
     all_starts = np.concatenate(starts)
     order = np.argsort(all_starts, kind="stable")
     return actions.reshape(-1), all_starts[order], np.concatenate(seeds)[order]
-
-
-def _choose(data: DataConfig, last: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The next env action of each stream; `last` is -1 where an episode begins."""
-    count = len(last)
-    if data.policy == "uniform":
-        return rng.integers(NUM_ENV_ACTIONS, size=count)
-    right = rng.random(count) < data.right_bias
-    across = np.where(right, 2, _draw(HORIZONTAL, count, rng))
-    drawn = 3 * across + _draw(VERTICAL, count, rng)
-    keep = (rng.random(count) < data.sticky_probability) & (last >= 0)
-    return np.where(keep, last, drawn)
-
-
-def _draw(odds: tuple[float, ...], count: int, rng: np.random.Generator) -> np.ndarray:
-    """What rng.choice(len(odds), count, p=odds) draws, without its checks, which take four times as long."""
-    sums = np.cumsum(odds)
-    return np.searchsorted(sums / sums[-1], rng.random(count), side="right")
 
 
 def _stream_frames(data: DataConfig) -> int:

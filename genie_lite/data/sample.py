@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Literal
 
 from ..config import Config
 from .coinrun import Split, collect, collection_settings, procgen_available, settings_differ
@@ -13,6 +14,8 @@ from .store import DatasetError, read_json
 
 log = logging.getLogger(__name__)
 
+Game = Literal["plain", "full"]
+
 
 def data_folder() -> Path:
     """Where shipped films and checkpoints lie: $GENIE_LITE_DATA, or ``data/`` of the cloned repository."""
@@ -20,15 +23,31 @@ def data_folder() -> Path:
     return Path(override) if override else Path(__file__).resolve().parents[2] / "data"
 
 
-def sample_dataset(split: Split = "train", frame_size: tuple[int, int] | None = None) -> FrameDataset:
-    """The real CoinRun films that ship: course settings, test levels disjoint from training levels."""
-    path = data_folder() / "coinrun" / f"{split}.zarr"
+def sample_dataset(
+    split: Split = "train", frame_size: tuple[int, int] | None = None, *, game: Game = "plain"
+) -> FrameDataset:
+    """The real CoinRun films that ship, test levels disjoint from training levels.
+
+    game "plain": the course's own, easy levels of one look. "full": hard levels, all backgrounds and themes, for the
+    world `coinrun`; of these only a test split ships. DatasetError for what is not there.
+    """
+    path = data_folder() / "coinrun" / (f"{split}.zarr" if game == "plain" else f"full_{split}.zarr")
+    if game == "full" and split == "train":
+        raise DatasetError(
+            f"{path}: no training films of the full game ship; collect them with "
+            "`genie-lite collect --preset coinrun --out FOLDER`, which needs procgen"
+        )
     if not path.exists():
         raise DatasetError(
             f"{path}: the shipped films are not there; clone the repository and install it with "
             "`pip install -e .`, or point the environment variable GENIE_LITE_DATA at its data folder"
         )
     return open_dataset(path, frame_size)
+
+
+def sample_game(config: Config) -> Game:
+    """Which of the shipped films are of the game that a world of `config` plays."""
+    return "full" if config.data.backgrounds else "plain"
 
 
 def course_dataset(
@@ -46,6 +65,6 @@ def course_dataset(
         if attributes.get("complete") and not settings_differ(attributes, collection_settings(config.data, split)):
             return open_dataset(path, size)
         log.warning("procgen is not installed, so no new films: taking the %s films that ship with genie-lite", split)
-        return sample_dataset(split, size)
+        return sample_dataset(split, size, game=sample_game(config))
     dataset = collect(config.data, path, split, progress=progress)
     return dataset if dataset.frame_size == size else dataset.resized(size)

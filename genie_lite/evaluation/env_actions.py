@@ -31,7 +31,7 @@ def env_action_classes(env_actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def probe_env_actions(codes: np.ndarray, env_actions: np.ndarray, *, num_codes: int, seed: int = 0) -> dict[str, Probe]:
-    """What `codes` [B, T] tell about true `env_actions` [B, T]: left/none/right, up/none/down, and both at once.
+    """What `codes` [B, T] tell about true `env_actions` [B, T]: left/none/right, up/none/down, jump or not, both axes.
 
     Expect less than for the motion: a key pressed against a wall or in mid-air does nothing.
     """
@@ -39,6 +39,7 @@ def probe_env_actions(codes: np.ndarray, env_actions: np.ndarray, *, num_codes: 
     return {
         "left_right": probe(codes, across, num_codes=num_codes, num_classes=3, seed=seed),
         "up_down": probe(codes, down, num_codes=num_codes, num_classes=3, seed=seed),
+        "jump": probe(codes, (down == 0).astype(np.int64), num_codes=num_codes, num_classes=2, seed=seed),
         "both": probe(codes, across * 3 + down, num_codes=num_codes, num_classes=9, seed=seed),
     }
 

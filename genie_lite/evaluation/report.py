@@ -36,7 +36,7 @@ PROBES = {
     "env": "latent action tells the true action",
     "env_motion": "true action tells the measured motion",
 }
-AXES = {"left_right": "left/still/right", "up_down": "up/still/down", "both": "both axes"}
+AXES = {"left_right": "left/still/right", "up_down": "up/still/down", "jump": "jump or not", "both": "both axes"}
 MEASURES = {"accuracy": "balanced accuracy", "nmi": "normalised information", "information": "information (nats)"}
 
 

@@ -15,9 +15,9 @@ from genie_lite.nn import TemporalCache
 
 
 class DynamicsOutput(NamedTuple):
-    logits: Tensor  # [B, T, N, K]
+    logits: Tensor  # of the tokens that the loss counts, [R, K]
     masked: Tensor  # bool [B, T, N], True where the input token was hidden
-    loss: Tensor  # cross-entropy over hidden tokens, in nats
+    loss: Tensor  # cross-entropy over hidden tokens, in nats; over `loss_share` of them
 
 
 class DynamicsModel(nn.Module):
@@ -31,6 +31,7 @@ class DynamicsModel(nn.Module):
         super().__init__()
         settings = config.dynamics
         self.mask_rate, self.corruption = settings.mask_rate, settings.corruption
+        self.loss_share = settings.loss_share
         self.num_tokens, d_model = config.tokenizer.codebook.num_codes, settings.transformer.d_model
         self.mask_token = self.num_tokens  # one more embedding than there are tokens
         self.token_embedding = nn.Embedding(self.num_tokens + 1, d_model)
@@ -46,11 +47,12 @@ class DynamicsModel(nn.Module):
     def start_from(self, codes: Tensor) -> None:
         """Let tokens whose codes [K, latent_dim] are alike begin alike, in what goes in and in what comes out.
 
-        One random projection of the codes' directions gives the embeddings and, smaller, the rows of `to_logits`: what
-        is learned about one patch then holds for its relatives from the first step (docs/experiments.md).
+        One random projection of the codes, of unit length on average, gives the embeddings and, smaller, the rows of
+        `to_logits`: what is learned about one patch then holds for its relatives from the first step
+        (docs/experiments.md).
         """
-        directions = F.normalize(codes, dim=-1)
-        start = directions @ torch.randn(codes.shape[1], self.to_logits.in_features, device=codes.device)
+        codes = codes / codes.square().sum(-1).mean().sqrt()
+        start = codes @ torch.randn(codes.shape[1], self.to_logits.in_features, device=codes.device)
         self.token_embedding.weight[: self.num_tokens] = 0.1 * start
         self.to_logits.weight.copy_(0.03 * start)
 
@@ -63,10 +65,13 @@ class DynamicsModel(nn.Module):
         """
         masked = self.draw_mask(tokens, generator)
         visible = self._corrupt(tokens, generator).masked_fill(masked, self.mask_token)
-        # To hidden places only: the cross-entropy needs no logits elsewhere, and logits are the widest layer.
-        hidden = self._features(visible, action_vectors)[masked]
-        logits = self.to_logits(hidden)
-        return DynamicsOutput(logits, masked, F.cross_entropy(logits.float(), tokens[masked]))
+        # Of hidden places only: the cross-entropy needs no logits elsewhere, and logits are the widest layer.
+        counted = masked
+        if self.loss_share < 1:
+            draw = torch.rand(tokens.shape, device=tokens.device, generator=generator)
+            counted = masked & (draw < self.loss_share)
+        logits = self.to_logits(self._features(visible, action_vectors)[counted])
+        return DynamicsOutput(logits, masked, F.cross_entropy(logits.float(), tokens[counted]))
 
     def logits(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
         """Scores [B, T, N, K] of every token; hidden input tokens are `mask_token`.

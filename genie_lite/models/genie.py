@@ -63,7 +63,7 @@ class Genie(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.tokenizer.encoder_positions.device
+        return self.tokenizer.decoder_positions.device
 
     # ------------------------------------------------------------------------------------------ what it does
 

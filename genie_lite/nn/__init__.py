@@ -1,6 +1,7 @@
 """Tensors in, tensors out: attention, the ST-transformer, vector quantization, patches."""
 
 from genie_lite.nn.attention import Attention, TemporalCache, rotate
+from genie_lite.nn.k_means import k_means
 from genie_lite.nn.patches import Patches
 from genie_lite.nn.precision import autocast, native_bfloat16
 from genie_lite.nn.quantize import Quantized, VectorQuantizer
@@ -15,6 +16,7 @@ __all__ = [
     "TemporalCache",
     "VectorQuantizer",
     "autocast",
+    "k_means",
     "native_bfloat16",
     "rotate",
 ]

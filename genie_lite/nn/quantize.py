@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from genie_lite.nn.k_means import nearest
+
 
 def _in_float32(method: Callable[..., Any]) -> Callable[..., Any]:
     """Distances between near codes, and running means, need more digits than autocast's bfloat16 has."""
@@ -39,8 +41,9 @@ class VectorQuantizer(nn.Module):
     """Replaces each latent [..., latent_dim] by the nearest of K codes.
 
     normalize: latents and codes are compared, and returned, on the unit sphere. update: "ema" moves each code to the
-    running mean of its latents, "gradient" adds the paper's codebook loss. A code not chosen for `restart_after`
-    training steps restarts on a random latent of the batch (0: never). `usage` is the running share of each code.
+    running mean of its latents, "gradient" adds the paper's codebook loss, "fixed" does neither. A code not chosen for
+    `restart_after` training steps restarts on a random latent of the batch (0: never). `usage` is the running share
+    of each code.
     """
 
     codebook: Tensor
@@ -84,8 +87,7 @@ class VectorQuantizer(nn.Module):
     def nearest(self, latents: Tensor) -> Tensor:
         """Index of the code nearest to each latent [..., latent_dim]; int64 [...]."""
         latents, codebook = self._place(latents.float()), self._place(self.codebook)
-        products = latents @ codebook.T
-        return (products - codebook.square().sum(-1) / 2).argmax(dim=-1)
+        return nearest(latents.flatten(0, -2), codebook)[0].view(latents.shape[:-1])
 
     def lookup(self, codes: Tensor) -> Tensor:
         """The vectors [..., latent_dim] of codes [...]."""

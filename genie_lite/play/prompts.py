@@ -209,10 +209,10 @@ class Prompts:
 
     @classmethod
     def of_sample(cls, genie: Genie, **options: Any) -> Prompts:
-        """Prompts from the CoinRun sample that ships, from levels no model was trained on."""
-        from genie_lite.data import sample_dataset
+        """Prompts from the CoinRun films that ship, of the world's own game, from levels no model was trained on."""
+        from genie_lite.data import sample_dataset, sample_game
 
-        return cls(genie, sample_dataset("test"), **options)
+        return cls(genie, sample_dataset("test", game=sample_game(genie.config)), **options)
 
     def __len__(self) -> int:
         return len(self._starts)

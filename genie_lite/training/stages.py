@@ -23,6 +23,7 @@ from genie_lite.training.loop import Losses, fit
 logger = logging.getLogger(__name__)
 
 PARTS = ("latent_action", "dynamics")
+PATCHES_PER_CODE = 80  # that k-means sees, where codes are patches
 
 
 def train_tokenizer(
@@ -43,6 +44,8 @@ def train_tokenizer(
     torch.manual_seed(config.training.tokenizer.seed)
     genie = Genie(config).to(device)
     tokenizer = genie.tokenizer
+    if tokenizer.codes == "patches" and not (run_dir / "state").exists():
+        _fit_patches(tokenizer, dataset, config.training.tokenizer.seed)
 
     def losses(frames: Tensor) -> Losses:
         return tokenizer_losses(tokenizer, frames)
@@ -98,6 +101,17 @@ def train_genie(
         on_sample=_sampler(dataset, run_dir, sample), progress=progress, tensorboard=tensorboard,
     )  # fmt: skip
     return _finish(genie, run_dir, trained=[*base.card.get("trained", ["tokenizer"]), *parts])
+
+
+def _fit_patches(tokenizer: VideoTokenizer, dataset: FrameDataset, seed: int) -> None:
+    """Fit the codebook to patches of frames drawn from the whole dataset, PATCHES_PER_CODE for each code."""
+    count = min(dataset.num_frames, -(-PATCHES_PER_CODE * tokenizer.quantizer.num_codes // tokenizer.patches.count))
+    starts = np.random.default_rng(seed).choice(dataset.clip_starts(1), count, replace=False)
+    frames = (
+        torch.from_numpy(dataset.read_clips(np.sort(starts), 1)).to(tokenizer.decoder_positions.device).float() / 255
+    )
+    logger.info("tokenizer: looking for %d typical patches in %d frames", tokenizer.quantizer.num_codes, count)
+    tokenizer.fit_patches(frames, torch.Generator().manual_seed(seed))
 
 
 def tokenizer_losses(model: VideoTokenizer, frames: Tensor) -> Losses:

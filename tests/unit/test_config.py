@@ -67,7 +67,8 @@ def test_the_paper_preset_has_the_case_studys_sizes():
         ({"training": {"genie": {"steps": "many"}}}, "training.genie.steps: found 'many', wanted a whole number"),
         ({"training": {"genie": {"steps": True}}}, "training.genie.steps: found True, wanted a whole number"),
         ({"data": {"backgrounds": "yes"}}, "data.backgrounds: found 'yes', wanted true or false"),
-        ({"data": {"policy": "expert"}}, "data.policy: found 'expert', wanted one of 'sticky', 'uniform'"),
+        ({"model": {"tokenizer": {"codes": "patches"}}}, "model.tokenizer.codebook: found {'update': 'ema', "),
+        ({"data": {"policy": "expert"}}, "data.policy: found 'expert', wanted one of 'sticky', 'uniform', 'walker'"),
         ({"data": {"train_levels": [0, 0]}}, r"data.train_levels: .*\*all\* levels"),
         ({"data": {"test_levels": [9_999, 10]}}, "data.test_levels: .*disjoint"),
         (

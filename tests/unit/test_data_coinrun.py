@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genie_lite.config import Config, DataConfig, ModelConfig
+from genie_lite.config import Config, DataConfig, ModelConfig, load_config
 from genie_lite.data import (
     DatasetError,
     FrameDataset,
@@ -26,11 +26,19 @@ from genie_lite.data import (
     collect,
     course_dataset,
     open_dataset,
+    players,
     procgen_available,
     sample_dataset,
+    sample_game,
 )
+from genie_lite.data.coinrun import collection_settings, settings_differ
+from genie_lite.evaluation import measure_motion
+from genie_lite.evaluation.env_actions import env_action_classes, read_env_actions
 
 needs_procgen = pytest.mark.skipif(not procgen_available(), reason="procgen has no wheel for this Python or platform")
+
+
+NOTHING = np.zeros((0, 1, 1, 3), np.uint8)
 
 
 class PretendGames:
@@ -168,19 +176,66 @@ def test_levels_in_turn_give_each_level_its_frames(tmp_path: Path, pretend: None
 
 
 def test_sticky_policy_holds_and_leans_right() -> None:
-    rng = np.random.default_rng(0)
-    last = np.full(50_000, -1)
-    data = DataConfig(sticky_probability=0.5, right_bias=0.3)
-    first = coinrun._choose(data, last, rng)
+    data = DataConfig(sticky_probability=0.5, right_bias=0.3, num_envs=50_000)
+    player = players.StickyPlayer(data, np.random.default_rng(0))
+    first = player.choose(NOTHING)
     assert set(first) == set(range(9))  # left, none, right x down, none, up; never a key that CoinRun ignores
-    right = 0.3 + 0.7 * coinrun.HORIZONTAL[2]
+    right = 0.3 + 0.7 * players.HORIZONTAL[2]
     assert abs((first // 3 == 2).mean() - right) < 0.01
-    kept = (coinrun._choose(data, first, rng) == first).mean()
-    assert 0.5 < kept < 0.75
-    assert (coinrun._choose(dataclasses.replace(data, sticky_probability=1.0), first, rng) == first).all()
+    second = player.choose(NOTHING)
+    assert 0.5 < (second == first).mean() < 0.75
+    player.data = dataclasses.replace(data, sticky_probability=1.0)
+    player.restart(np.arange(25_000))
+    third = player.choose(NOTHING)
+    assert (third[25_000:] == second[25_000:]).all() and (third[:25_000] == second[:25_000]).mean() < 0.5
     ours, numpys = np.random.default_rng(1), np.random.default_rng(1)
-    chosen = numpys.choice(3, 1_000, p=coinrun.VERTICAL)
-    np.testing.assert_array_equal(coinrun._draw(coinrun.VERTICAL, 1_000, ours), chosen)
+    chosen = numpys.choice(3, 1_000, p=players.VERTICAL)
+    np.testing.assert_array_equal(players._draw(players.VERTICAL, 1_000, ours), chosen)
+
+
+def test_walker_jumps_when_stuck_and_never_in_mid_air() -> None:
+    data = DataConfig(policy="walker", sticky_probability=0.8, num_envs=4_000, action_repeat=4)
+    player = players.Walker(data, np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    still = np.zeros((4_000, 4, 4, 3), np.uint8)
+    keys = [player.choose(still)]
+    for _ in range(40):  # the first half walks into a wall, the other half sees the scene scroll
+        pictures = np.where(np.arange(4_000)[:, None, None, None] < 2_000, still, rng.integers(256, size=still.shape))
+        keys.append(player.choose(pictures.astype(np.uint8)))
+    keys = np.stack(keys)
+    direction, jumps = keys // 3, keys % 3 == players.UP
+    assert set(np.unique(keys % 3)) == {players.NONE, players.UP}
+    for wait in (1, 2, 3):
+        assert not (jumps[wait:] & jumps[:-wait]).any()  # 16 game steps, four choices, from one jump to the next
+    assert (jumps[4:] & jumps[:-4]).any()
+    walks = direction[1:] != players.NONE
+    stuck, free = jumps[1:, :2_000][walks[:, :2_000]].mean(), jumps[1:, 2_000:][walks[:, 2_000:]].mean()
+    assert stuck > 1.5 * free > 0
+    kept = direction[1:] == direction[:-1]
+    assert kept[:, 2_000:].mean() > 0.8 > kept[:, :2_000].mean()  # turns more readily where it cannot go on
+
+
+def test_walker_films_can_be_resumed(tmp_path: Path, pretend: None) -> None:
+    settings = dataclasses.replace(SMALL, policy="walker")
+    collect(settings, tmp_path / "whole", frames=1_500, progress=False)
+    for frames in (400, 1_111, 1_500):
+        collect(settings, tmp_path / "grown", frames=frames, progress=False)
+    for a, b in zip(told(tmp_path / "whole"), told(tmp_path / "grown"), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert open_dataset(tmp_path / "grown").attributes["policy_odds"]["jump when stuck"] == 0.75
+
+
+@needs_procgen
+def test_walker_jumps_where_a_jump_does_something(tmp_path: Path) -> None:
+    risen = {}
+    for policy in ("sticky", "walker"):
+        data = DataConfig(distribution_mode="hard", policy=policy)
+        films = collect(data, tmp_path / policy, frames=2_000, progress=False)
+        starts = films.clip_starts(16)[::16]
+        motion = measure_motion(films.read_clips(starts, 16))
+        _, down = env_action_classes(read_env_actions(films, starts, 16))
+        risen[policy] = (motion.up_down() == 0)[motion.sure_y & (down == 0)].mean()
+    assert risen["walker"] > risen["sticky"] + 0.2
 
 
 def test_other_settings_are_never_mixed(tmp_path: Path, pretend: None) -> None:
@@ -241,7 +296,19 @@ def test_shipped_films_are_sound_and_their_levels_disjoint() -> None:
         assert set(np.unique(dataset.env_actions())) == set(range(9))
     assert train.level_seeds().max() < 1_000_000 <= test.level_seeds().min()
     size = sum(file.stat().st_size for file in Path(train.path).parent.rglob("*") if file.is_file())
-    assert size <= 11_000_000
+    assert size <= 13_500_000
+
+
+def test_the_full_game_ships_films_to_test_on(tmp_path: Path) -> None:
+    films = sample_dataset("test", game="full")
+    assert check_dataset(films.path) == [] and len(films.clip_starts(16)) > 1_000
+    wanted = collection_settings(load_config("coinrun").data, "test")
+    assert settings_differ(films.attributes, wanted) == ""
+    looks = films.read_clips(films.episode_starts, 1)[:, 0].mean((1, 2))
+    assert np.linalg.norm(looks[:, None] - looks, axis=-1).mean() > 20  # themes and backgrounds differ between levels
+    with pytest.raises(DatasetError, match="no training films of the full game ship; collect them"):
+        sample_dataset("train", game="full")
+    assert sample_game(load_config("coinrun")) == "full" and sample_game(load_config("laptop")) == "plain"
 
 
 @needs_procgen

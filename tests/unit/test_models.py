@@ -49,6 +49,32 @@ def test_the_tokenizer_never_looks_ahead(genie, films, direction):
     assert not np.array_equal(before[:, 4:], after[:, 4:])
 
 
+def test_a_tokenizer_of_patches_starts_at_typical_patches_and_learns_the_rest(films):
+    book = {"num_codes": 64, "latent_dim": 192, "normalize": False, "update": "fixed", "restart_after": 0}
+    config = load_config("tiny", {"model.tokenizer.codes": "patches", "model.tokenizer.codebook": book})
+    tokenizer = Genie(config).tokenizer
+    frames = torch.from_numpy(films).float() / 255
+    tokenizer.fit_patches(frames, torch.Generator().manual_seed(0))
+    tokens = tokenizer.encode(frames)
+    cut = tokenizer.patches.cut
+    errors = (cut(frames)[..., None, :] - 0.5 - tokenizer.quantizer.codebook).square().sum(-1)
+    assert torch.equal(tokens, errors.argmin(-1))
+    shown = tokenizer.quantizer.codebook[tokens] + 0.5
+    torch.testing.assert_close(cut(tokenizer.decode(tokens)), shown.clamp(0, 1))  # the decoder adds nothing yet
+    output = tokenizer.train()(frames)
+    book = tokenizer.quantizer.codebook.clone()
+    assert output.loss == output.reconstruction_loss
+    output.loss.backward()
+    assert tokenizer.to_patch.weight.grad.abs().sum() > 0
+    tokenizer(frames)
+    assert torch.equal(tokenizer.quantizer.codebook, book)
+
+
+def test_only_codes_that_are_patches_are_fitted(genie, films):
+    with pytest.raises(ValueError, match="fit_patches: found codes 'learned', wanted 'patches'"):
+        genie.tokenizer.fit_patches(torch.from_numpy(films).float())
+
+
 def test_a_latent_action_knows_the_next_frame_and_nothing_later(genie, films):
     changed = films.copy()
     changed[:, 4] = 255 - changed[:, 4]
@@ -137,6 +163,22 @@ def test_loss_counts_hidden_tokens_only_and_starts_undecided(genie, films):
     output = fresh(tokens, torch.randn(2, 6, 8), torch.Generator().manual_seed(0))
     assert len(output.logits) == output.masked.sum()
     assert output.loss.item() == pytest.approx(np.log(64), abs=1e-3)
+
+
+def test_the_loss_may_count_a_share_of_the_hidden_tokens(genie, films):
+    settings = dataclasses.replace(genie.config.model.dynamics, loss_share=0.25)
+    model = DynamicsModel(dataclasses.replace(genie.config.model, dynamics=settings))
+    model.load_state_dict(genie.dynamics.state_dict())
+    tokens, vectors = torch.from_numpy(genie.encode(films)), torch.randn(2, 6, 8)
+    shares, losses = [], []
+    for seed in range(40):
+        output = model(tokens, vectors, torch.Generator().manual_seed(seed))
+        whole = genie.dynamics(tokens, vectors, torch.Generator().manual_seed(seed))
+        assert torch.equal(output.masked, whole.masked)
+        shares.append(len(output.logits) / len(whole.logits))
+        losses.append((output.loss - whole.loss).item())
+    assert np.mean(shares) == pytest.approx(0.25, abs=0.02)
+    assert abs(np.mean(losses)) < 3 * np.std(losses) / np.sqrt(40)  # the same loss, on average
 
 
 def test_corruption_changes_visible_tokens_only_and_never_the_target(genie):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genie_lite.nn import Patches, STTransformer, TemporalCache, VectorQuantizer, rotate
+from genie_lite.nn import Patches, STTransformer, TemporalCache, VectorQuantizer, k_means, rotate
 from genie_lite.nn.attention import attend
 
 WINDOW = 4
@@ -171,6 +171,28 @@ def test_an_evaluated_quantizer_does_not_learn():
     before = {name: value.clone() for name, value in quantizer.state_dict().items()}
     quantizer(torch.randn(10, 4))
     assert all(torch.equal(before[name], value) for name, value in quantizer.state_dict().items())
+
+
+def test_k_means_ends_where_each_centre_is_the_mean_of_its_points():
+    points = torch.rand(2_000, 3, generator=torch.Generator().manual_seed(0))
+    centres = k_means(points, 50, torch.Generator().manual_seed(1), rounds=100)
+    nearest = torch.cdist(points, centres).argmin(1)
+    means = torch.stack([points[nearest == k].mean(0) for k in range(50)])
+    torch.testing.assert_close(centres, means)
+    assert torch.equal(centres, k_means(points, 50, torch.Generator().manual_seed(1), rounds=100))
+
+
+def test_k_means_leaves_no_crowd_out():
+    generator = torch.Generator().manual_seed(0)
+    near, far = torch.randn(20_000, 2, generator=generator), 50 + torch.randn(1_000, 2, generator=generator)
+    for seed in range(5):  # with every fourth seed, none of 30 centres begins in the far crowd
+        centres = k_means(torch.cat([near, far]), 30, torch.Generator().manual_seed(seed), rounds=20)
+        assert torch.cdist(torch.tensor([[50.0, 50.0]]), centres).min() < 2
+
+
+def test_k_means_wants_as_many_distinct_points_as_centres():
+    with pytest.raises(ValueError, match="found 3 distinct points, wanted 4 or more"):
+        k_means(torch.eye(3).repeat(5, 1), 4)
 
 
 def test_without_native_bfloat16_everything_stays_float32(monkeypatch):

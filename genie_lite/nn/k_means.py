@@ -1,0 +1,39 @@
+"""k-means (Lloyd, 1982): the K points that a crowd of others is nearest to, on average."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+ROWS = 512  # points compared with all centres at once: as many as a cache holds
+LEAST = 0.1  # of an even share of the points: a centre with less begins again
+
+
+def k_means(points: Tensor, count: int, generator: torch.Generator | None = None, rounds: int = 10) -> Tensor:
+    """`count` centres [count, D] of points [n, D], after `rounds` rounds of assigning points and averaging them.
+
+    Starts from distinct points. A centre that attracts next to none begins again at a point that is badly served, but
+    not in the last rounds. ValueError when there are fewer distinct points than centres.
+    """
+    distinct = torch.unique(points, dim=0)
+    if len(distinct) < count:
+        raise ValueError(f"k_means: found {len(distinct)} distinct points, wanted {count} or more; give more points")
+    centres = distinct[torch.randperm(len(distinct), generator=generator)[:count].to(points.device)]
+    for left in range(rounds, 0, -1):
+        chosen, distances = nearest(points, centres)
+        sizes = torch.bincount(chosen, minlength=count)
+        sums = torch.zeros_like(centres).index_add_(0, chosen, points)
+        centres = torch.where(sizes[:, None] > 0, sums / sizes.clamp_min(1)[:, None], centres)
+        idle = sizes < LEAST * len(points) / count
+        if left > rounds // 3 and idle.any():  # points at the square of their distance, as k-means++ does
+            fresh = distances.cpu().double().multinomial(int(idle.sum()), generator=generator)
+            centres[idle] = points[fresh.to(points.device)]
+    return centres
+
+
+def nearest(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of centres [K, D] is nearest to each of points [n, D], int64 [n], and its squared distance [n]."""
+    lengths = centres.square().sum(-1) / 2
+    best = [torch.addmm(-lengths, rows, centres.T).max(-1) for rows in points.split(ROWS)]
+    scores, chosen = (torch.cat(parts) for parts in zip(*best, strict=True))
+    return chosen, (points.square().sum(-1) - 2 * scores).clamp_min(1e-9)

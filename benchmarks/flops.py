@@ -91,6 +91,8 @@ def dynamics(model: ModelConfig, clips: int, frames: int) -> Flops:
     counted = clips * (frames - 1) * count * sum(model.dynamics.mask_rate) / 2 * model.dynamics.loss_share
     stack = transformer(settings, clips * frames * count, count, frames)
     actions = linear(clips * (frames - 1), model.latent_action.codebook.latent_dim, settings.d_model, of_input=True)
+    if model.dynamics.previous_input:
+        stack += linear(clips * (frames - 1) * count, settings.d_model, settings.d_model)
     return stack + actions + linear(counted, settings.d_model, model.tokenizer.codebook.num_codes)
 
 

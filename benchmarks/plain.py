@@ -172,6 +172,8 @@ class PlainDynamics(nn.Module):
         self.action_embedding = nn.Linear(config.latent_action.codebook.latent_dim, d_model)
         self.transformer = PlainTransformer(settings.transformer, config.context_frames)
         self.to_logits = nn.Linear(d_model, self.num_tokens)
+        if settings.previous_input:
+            self.previous_embedding = nn.Linear(d_model, d_model, bias=False)
 
     def forward(self, tokens: Tensor, action_vectors: Tensor, generator: torch.Generator | None = None) -> Tensor:
         low, high = self.settings.mask_rate
@@ -183,12 +185,15 @@ class PlainDynamics(nn.Module):
             wrong = torch.rand(tokens.shape, device=tokens.device, generator=generator) < self.settings.corruption
             noise = torch.randint(self.num_tokens, tokens.shape, device=tokens.device, generator=generator)
             visible = torch.where(wrong, noise, tokens)
-        visible = torch.where(masked, self.num_tokens, visible)
-        logits = self.logits(visible, action_vectors)
+        logits = self.logits(torch.where(masked, self.num_tokens, visible), action_vectors, visible)
         error = F.cross_entropy(rearrange(logits, "b t n k -> b k t n"), tokens, reduction="none")
         return (error * masked).sum() / masked.sum()
 
-    def logits(self, tokens: Tensor, action_vectors: Tensor) -> Tensor:
-        """Scores [B, T, N, K]; no action leads to the first frame."""
+    def logits(self, tokens: Tensor, action_vectors: Tensor, complete: Tensor | None = None) -> Tensor:
+        """Scores [B, T, N, K]; no action leads to the first frame. `complete` are the same tokens with none hidden."""
         actions = F.pad(self.action_embedding(action_vectors.detach()), (0, 0, 1, 0))[:, :, None]
-        return self.to_logits(self.transformer(self.token_embedding(tokens) + self.positions + actions))
+        x = self.token_embedding(tokens) + self.positions + actions
+        if self.settings.previous_input:
+            before = self.token_embedding((tokens if complete is None else complete)[:, :-1])
+            x = x + F.pad(self.previous_embedding(before), (0, 0, 0, 0, 1, 0))
+        return self.to_logits(self.transformer(x))

@@ -4,6 +4,14 @@ from genie_lite.models.dynamics import DynamicsModel
 from genie_lite.models.genie import CheckpointError, Genie
 from genie_lite.models.latent_action import LatentActionModel
 from genie_lite.models.rollout import Rollout
-from genie_lite.models.tokenizer import VideoTokenizer
+from genie_lite.models.tokenizer import PatchTokenizer, VideoTokenizer
 
-__all__ = ["CheckpointError", "DynamicsModel", "Genie", "LatentActionModel", "Rollout", "VideoTokenizer"]
+__all__ = [
+    "CheckpointError",
+    "DynamicsModel",
+    "Genie",
+    "LatentActionModel",
+    "PatchTokenizer",
+    "Rollout",
+    "VideoTokenizer",
+]

@@ -25,6 +25,9 @@ class DynamicsModel(nn.Module):
 
     An action is an additive embedding on the frame it leads to, and is given as its code's vector,
     [B, T-1, latent_dim]; no gradient returns to the latent action model.
+
+    With the option `previous_input` each place also sees the token that it had in the frame before, which is never
+    hidden: as in play, and unlike the past that attention reaches in training, of which most is (docs/experiments.md).
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -37,6 +40,10 @@ class DynamicsModel(nn.Module):
         self.token_embedding = nn.Embedding(self.num_tokens + 1, d_model)
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         self.positions = position_embedding(config.tokens_per_frame, d_model)
+        if settings.previous_input:  # as it is at first: the frame before is the first guess
+            self.previous_embedding = nn.Linear(d_model, d_model, bias=False)
+            nn.init.eye_(self.previous_embedding.weight)
+        self.previous_input = settings.previous_input
         self.action_embedding = nn.Linear(config.latent_action.codebook.latent_dim, d_model)
         self.transformer = st_transformer(settings.transformer, config.context_frames)
         self.to_logits = nn.Linear(d_model, self.num_tokens)
@@ -64,26 +71,36 @@ class DynamicsModel(nn.Module):
         The masking rate is drawn for every clip from U(`mask_rate`); the first frame is never hidden (section 2.1).
         """
         masked = self.draw_mask(tokens, generator)
-        visible = self._corrupt(tokens, generator).masked_fill(masked, self.mask_token)
+        past = self._corrupt(tokens, generator)
+        visible = past.masked_fill(masked, self.mask_token)
         # Of hidden places only: the cross-entropy needs no logits elsewhere, and logits are the widest layer.
         counted = masked
         if self.loss_share < 1:
             draw = torch.rand(tokens.shape, device=tokens.device, generator=generator)
             counted = masked & (draw < self.loss_share)
-        logits = self.to_logits(self._features(visible, action_vectors)[counted])
+        logits = self.to_logits(self._features(visible, action_vectors, past=past[:, :-1])[counted])
         return DynamicsOutput(logits, masked, F.cross_entropy(logits.float(), tokens[counted]))
 
-    def logits(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
-        """Scores [B, T, N, K] of every token; hidden input tokens are `mask_token`.
+    def logits(
+        self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None, past: Tensor | None = None
+    ) -> Tensor:
+        """Scores [B, T, N, K] of every token; hidden input tokens are `mask_token`, in the last frame only.
 
-        action_vectors are [B, T-1, latent_dim]. With a cache, tokens are the newest frame's [B, 1, N] and the
-        action is the one that leads to it, [B, 1, latent_dim], or [B, 0, latent_dim] for the very first frame.
+        action_vectors are [B, T-1, latent_dim]. With a cache, tokens are the newest frame's [B, 1, N], the action is
+        the one that leads to it, [B, 1, latent_dim], and `past` is the frame before, [B, 1, N]; for the very first
+        frame they are [B, 0, latent_dim] and None.
         """
-        return self.to_logits(self._features(tokens, action_vectors, cache))
+        past = tokens[:, :-1] if cache is None else past
+        return self.to_logits(self._features(tokens, action_vectors, cache, past))
 
-    def remember(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache) -> None:
-        """Write the newest frame's complete tokens [B, 1, N] into the cache, as later frames will attend to them."""
-        self._features(tokens, action_vectors, cache)
+    def remember(
+        self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache, past: Tensor | None = None
+    ) -> None:
+        """Write the newest frame's complete tokens [B, 1, N] into the cache, as later frames will attend to them.
+
+        `past` [B, 1, N] is the frame before, None if there is none.
+        """
+        self._features(tokens, action_vectors, cache, past)
 
     def draw_mask(self, tokens: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Which of tokens [B, T, N] to hide: bool [B, T, N]."""
@@ -100,16 +117,18 @@ class DynamicsModel(nn.Module):
         cache: TemporalCache,
         sampling: SamplingConfig,
         generator: torch.Generator | None = None,
+        past: Tensor | None = None,
     ) -> list[Tensor]:
         """Decode the newest frame by MaskGIT: the tokens [B, N] after each step, the last one complete.
 
-        action_vectors [B, 1, latent_dim] lead to that frame; `cache` holds the frames before it. Every step samples
+        action_vectors [B, 1, latent_dim] lead to that frame; `cache` holds the frames before it, of which `past`
+        [B, 1, N] are the last one's tokens (needed for the option `previous_input`). Every step samples
         hidden tokens and keeps some, more each time (Chang et al., 2022; section 3). At random ordering those to be
         kept are known before, and no others are drawn.
         """
         batch, count = len(action_vectors), self.positions.shape[0]
         tokens = torch.full((batch, count), self.mask_token, device=action_vectors.device)
-        around = self._around(tokens[:, None], action_vectors)
+        around = self._around(tokens[:, None], action_vectors, past)
         # A random order of unmasking, and the random number that decides each place when its turn has come.
         order, points = torch.rand(2, batch, count, device=tokens.device, generator=generator)
         order = order.argsort(dim=-1)
@@ -140,14 +159,20 @@ class DynamicsModel(nn.Module):
                 break
         return history
 
-    def _features(self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
-        return self.transformer(self._embed(tokens, self._around(tokens, action_vectors)), cache)
+    def _features(
+        self, tokens: Tensor, action_vectors: Tensor, cache: TemporalCache | None = None, past: Tensor | None = None
+    ) -> Tensor:
+        return self.transformer(self._embed(tokens, self._around(tokens, action_vectors, past)), cache)
 
-    def _around(self, tokens: Tensor, action_vectors: Tensor) -> Tensor:
+    def _around(self, tokens: Tensor, action_vectors: Tensor, past: Tensor | None = None) -> Tensor:
         """What a token's own embedding is added to: its place, and the action that leads to its frame, [B, T, N, D]."""
         actions = self.action_embedding(action_vectors.detach())
         missing = tokens.shape[1] - actions.shape[1]  # no action leads to the first frame
-        return self.positions + F.pad(actions, (0, 0, missing, 0))[:, :, None]
+        around = self.positions + F.pad(actions, (0, 0, missing, 0))[:, :, None]
+        if self.previous_input and past is not None:
+            before = self.previous_embedding(self.token_embedding(past))
+            around = around + F.pad(before, (0, 0, 0, 0, tokens.shape[1] - past.shape[1], 0))
+        return around
 
     def _embed(self, tokens: Tensor, around: Tensor) -> Tensor:
         embedded = self.token_embedding(tokens) + around

@@ -16,7 +16,7 @@ from genie_lite.config import Config, ConfigError, config_from_dict, config_to_d
 from genie_lite.models.dynamics import DynamicsModel
 from genie_lite.models.latent_action import LatentActionModel
 from genie_lite.models.rollout import Rollout
-from genie_lite.models.tokenizer import VideoTokenizer
+from genie_lite.models.tokenizer import build_tokenizer
 from genie_lite.nn import autocast
 from genie_lite.storage import CheckpointError
 
@@ -39,7 +39,7 @@ class Genie(nn.Module):
         super().__init__()
         self.config = config
         self.precision = "auto"
-        self.tokenizer = VideoTokenizer(config.model)
+        self.tokenizer = build_tokenizer(config.model)
         self.latent_action = LatentActionModel(config.model)
         self.dynamics = DynamicsModel(config.model)
         self.card: dict[str, Any] = {}  # what is known of a trained model: data, time, hardware, metrics

@@ -66,13 +66,14 @@ class Rollout:
         """
         actions = self.genie.check_actions(latent_actions, (len(self.tokens),))
         with self.genie.inference():
-            past = (self._dynamics_cache.snapshot(), self._decoder_cache.snapshot())
-            self._past.append(_Past(*past, self.tokens, self.frame))
+            caches = (self._dynamics_cache.snapshot(), self._decoder_cache.snapshot())
+            self._past.append(_Past(*caches, self.tokens, self.frame))
             vectors = self.genie.latent_action.quantizer.lookup(actions)[:, None]
             self._generator.manual_seed(self.seed * 1_000_003 + self._dynamics_cache.position)
             model = self.genie.dynamics
-            self.decoding = model.sample(vectors, self._dynamics_cache, self.sampling, self._generator)
-            self._append(self.decoding[-1], vectors)
+            past = self.tokens[:, None]
+            self.decoding = model.sample(vectors, self._dynamics_cache, self.sampling, self._generator, past)
+            self._append(self.decoding[-1], vectors, past)
         return self.frame
 
     def undo(self) -> np.ndarray:
@@ -93,11 +94,12 @@ class Rollout:
         actions = self.genie.latent_action.encode(seen) if frames.shape[1] > 1 else None
         for t in range(frames.shape[1]):
             codes = tokens.new_zeros(len(tokens), 0) if t == 0 or actions is None else actions[:, t - 1 : t]
-            self._append(tokens[:, t], self.genie.latent_action.quantizer.lookup(codes))
+            past = tokens[:, t - 1 : t] if t else None
+            self._append(tokens[:, t], self.genie.latent_action.quantizer.lookup(codes), past)
 
-    def _append(self, tokens: Tensor, action_vectors: Tensor) -> None:
+    def _append(self, tokens: Tensor, action_vectors: Tensor, past: Tensor | None) -> None:
         """Make complete tokens [B, N] the newest frame: run them once more so that the caches hold them, and decode."""
-        self.genie.dynamics.remember(tokens[:, None], action_vectors, self._dynamics_cache)
+        self.genie.dynamics.remember(tokens[:, None], action_vectors, self._dynamics_cache, past)
         self._dynamics_cache.advance()
         pixels = self.genie.tokenizer.decode(tokens[:, None], self._decoder_cache)
         self._decoder_cache.advance()

@@ -27,10 +27,6 @@ class VideoTokenizer(nn.Module):
 
     Both directions are causal: the tokens of frame t know frames up to t, and decode with tokens up to t. The option
     `attention` makes it a rival of table 3: "space" (ViT) knows frame t alone; "full" (C-ViViT) is causal as well.
-
-    With the option `codes` "patches" there is no encoder to train: a token is the nearest of K typical patches, found
-    by `fit_patches` before training, and the decoder starts at showing these, to learn what neighbours and the past
-    tell beyond (docs/experiments.md says what that is good for).
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -40,34 +36,25 @@ class VideoTokenizer(nn.Module):
         pixels = settings.patch_size**2 * config.channels
         encoder, decoder, latent_dim = settings.encoder, settings.decoder, settings.codebook.latent_dim
 
-        self.codes = settings.codes
-        if self.codes == "learned":
-            self.patch_embedding = nn.Linear(pixels, encoder.d_model)
-            self.encoder_positions = position_embedding(self.patches.count, encoder.d_model)
-            self.encoder = st_transformer(encoder, window, settings.attention)
-            self.to_latent = nn.Linear(encoder.d_model, latent_dim)
+        self.patch_embedding = nn.Linear(pixels, encoder.d_model)
+        self.encoder_positions = position_embedding(self.patches.count, encoder.d_model)
+        self.encoder = st_transformer(encoder, window, settings.attention)
+        self.to_latent = nn.Linear(encoder.d_model, latent_dim)
         self.quantizer = codebook(settings.codebook)
         self.from_latent = nn.Linear(latent_dim, decoder.d_model)
         self.decoder_positions = position_embedding(self.patches.count, decoder.d_model)
         self.decoder = st_transformer(decoder, window, settings.attention)
         self.to_patch = nn.Linear(decoder.d_model, pixels)
-        if self.codes == "patches":  # start at the typical patches themselves
-            nn.init.zeros_(self.to_patch.weight)
-            nn.init.zeros_(self.to_patch.bias)
 
     def forward(self, frames: Tensor) -> TokenizerOutput:
         quantized = self.quantizer(self.latents(frames))
         reconstruction = self._decode(quantized.vectors)
         error = F.mse_loss(reconstruction.float(), frames)
-        if self.codes == "patches":
-            return TokenizerOutput(reconstruction, quantized.codes, error, error)
         # Pixels leave little error to learn from; at 1 the quantizer's own loss would drown it.
         return TokenizerOutput(reconstruction, quantized.codes, error + 0.1 * quantized.loss, error)
 
     def latents(self, frames: Tensor) -> Tensor:
         """What the quantizer sees: [B, T, N, latent_dim]."""
-        if self.codes == "patches":
-            return self.patches.cut(frames) - GREY
         embedded = self.patch_embedding(self.patches.cut(frames))
         return self.to_latent(self.encoder(embedded + self.encoder_positions.to(embedded.dtype)))
 
@@ -82,14 +69,39 @@ class VideoTokenizer(nn.Module):
     def _decode(self, vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
         embedded = self.from_latent(vectors)
         decoded = self.decoder(embedded + self.decoder_positions.to(embedded.dtype), cache)
-        if self.codes == "patches":
-            return self.patches.join(GREY + vectors + self.to_patch(decoded).to(vectors.dtype))
         return self.patches.join(torch.sigmoid(self.to_patch(decoded)))
+
+
+class PatchTokenizer(VideoTokenizer):
+    """The option `codes` "patches": no encoder to train, a token is the nearest of K typical patches.
+
+    `fit_patches` finds these before training. The decoder starts at showing them, and learns what neighbours and the
+    past tell beyond. What that is good for is said in docs/experiments.md.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        del self.patch_embedding, self.encoder_positions, self.encoder, self.to_latent
+        self.quantizer.commitment = 0.0  # nothing here could commit itself
+        nn.init.zeros_(self.to_patch.weight)
+        nn.init.zeros_(self.to_patch.bias)
+
+    def latents(self, frames: Tensor) -> Tensor:
+        """The patches themselves, [B, T, N, latent_dim], from -0.5 to 0.5."""
+        return self.patches.cut(frames) - GREY
+
+    def _decode(self, vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
+        embedded = self.from_latent(vectors)
+        decoded = self.decoder(embedded + self.decoder_positions.to(embedded.dtype), cache)
+        return self.patches.join(GREY + vectors + self.to_patch(decoded).to(vectors.dtype))
 
     @torch.no_grad()
     def fit_patches(self, frames: Tensor, generator: torch.Generator | None = None) -> None:
         """Make the codebook of K typical patches of frames [B, T, H, W, C] in [0, 1], by k-means."""
-        if self.codes != "patches":
-            raise ValueError(f"fit_patches: found codes {self.codes!r}, wanted 'patches'; other codebooks are trained")
         points = self.latents(frames).flatten(0, 2)
         self.quantizer.codebook.copy_(k_means(points, self.quantizer.num_codes, generator))
+
+
+def build_tokenizer(config: ModelConfig) -> VideoTokenizer:
+    """The tokenizer that `config` describes, untrained."""
+    return PatchTokenizer(config) if config.tokenizer.codes == "patches" else VideoTokenizer(config)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from genie_lite.nn.k_means import nearest
+ROWS = 1024  # latents compared with all codes at once: their scores fit a CPU's cache
 
 
 def _in_float32(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,7 +87,9 @@ class VectorQuantizer(nn.Module):
     def nearest(self, latents: Tensor) -> Tensor:
         """Index of the code nearest to each latent [..., latent_dim]; int64 [...]."""
         latents, codebook = self._place(latents.float()), self._place(self.codebook)
-        return nearest(latents.flatten(0, -2), codebook)[0].view(latents.shape[:-1])
+        lengths = codebook.square().sum(-1) / 2
+        rows = latents.flatten(0, -2).split(ROWS)
+        return torch.cat([torch.addmm(-lengths, some, codebook.T).argmax(-1) for some in rows]).view(latents.shape[:-1])
 
     def lookup(self, codes: Tensor) -> Tensor:
         """The vectors [..., latent_dim] of codes [...]."""

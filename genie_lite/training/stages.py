@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from genie_lite.config import Config
 from genie_lite.data import FrameDataset
-from genie_lite.models import Genie, LatentActionModel, VideoTokenizer
+from genie_lite.models import Genie, LatentActionModel, PatchTokenizer, VideoTokenizer
 from genie_lite.training.loop import Losses, fit
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def train_tokenizer(
     torch.manual_seed(config.training.tokenizer.seed)
     genie = Genie(config).to(device)
     tokenizer = genie.tokenizer
-    if tokenizer.codes == "patches" and not (run_dir / "state").exists():
+    if isinstance(tokenizer, PatchTokenizer) and not (run_dir / "state").exists():
         _fit_patches(tokenizer, dataset, config.training.tokenizer.seed)
 
     def losses(frames: Tensor) -> Losses:
@@ -103,7 +103,7 @@ def train_genie(
     return _finish(genie, run_dir, trained=[*base.card.get("trained", ["tokenizer"]), *parts])
 
 
-def _fit_patches(tokenizer: VideoTokenizer, dataset: FrameDataset, seed: int) -> None:
+def _fit_patches(tokenizer: PatchTokenizer, dataset: FrameDataset, seed: int) -> None:
     """Fit the codebook to patches of frames drawn from the whole dataset, PATCHES_PER_CODE for each code."""
     count = min(dataset.num_frames, -(-PATCHES_PER_CODE * tokenizer.quantizer.num_codes // tokenizer.patches.count))
     starts = np.random.default_rng(seed).choice(dataset.clip_starts(1), count, replace=False)

@@ -52,6 +52,7 @@ PATCHES = {
     "model.tokenizer.codebook.normalize": False,
     "model.tokenizer.codebook.update": "fixed",
     "model.tokenizer.codebook.restart_after": 0,
+    "model.dynamics.previous_input": True,
 }
 
 

@@ -70,11 +70,6 @@ def test_a_tokenizer_of_patches_starts_at_typical_patches_and_learns_the_rest(fi
     assert torch.equal(tokenizer.quantizer.codebook, book)
 
 
-def test_only_codes_that_are_patches_are_fitted(genie, films):
-    with pytest.raises(ValueError, match="fit_patches: found codes 'learned', wanted 'patches'"):
-        genie.tokenizer.fit_patches(torch.from_numpy(films).float())
-
-
 def test_a_latent_action_knows_the_next_frame_and_nothing_later(genie, films):
     changed = films.copy()
     changed[:, 4] = 255 - changed[:, 4]
@@ -121,6 +116,20 @@ def test_dynamics_is_causal_and_actions_act_from_their_frame_on(genie, films):
     moved = (genie.dynamics.logits(later, vectors) - base).abs().amax(dim=(0, 2, 3))
     assert (moved[:5] == 0).all()
     assert (moved[5:] > 0).all()
+
+
+def test_the_previous_frame_is_seen_whole_and_the_hidden_one_is_not(genie, films):
+    settings = dataclasses.replace(genie.config.model.dynamics, previous_input=True)
+    model = DynamicsModel(dataclasses.replace(genie.config.model, dynamics=settings))
+    model.load_state_dict(genie.dynamics.state_dict(), strict=False)
+    tokens, vectors = torch.from_numpy(genie.encode(films)), torch.randn(2, 6, 8)
+    other = tokens.clone()
+    other[:, 3] = (other[:, 3] + 1) % model.num_tokens
+    hidden = tokens.masked_fill((torch.arange(7) > 0)[:, None], model.mask_token)  # all but the first frame
+    with torch.no_grad():
+        first, second = (model._features(hidden, vectors, past=past[:, :-1]) for past in (tokens, other))
+    assert torch.equal(first[:, :4], second[:, :4])  # what frame 3 is shows nowhere while it is predicted
+    assert (first[:, 4] - second[:, 4]).abs().amax(-1).min() > 0  # and at every place of the frame after it
 
 
 def test_no_gradient_of_the_dynamics_reaches_the_latent_actions(genie, films):

@@ -295,3 +295,18 @@ def test_fit_needs_no_more_than_frames(config, dataset, tmp_path):
         config.training.tokenizer, tmp_path, title="mirror", progress=False,
     )  # fmt: skip
     assert read_log(tmp_path)["loss"][-1] < read_log(tmp_path)["loss"][0]
+
+
+def test_a_codebook_of_patches_is_fitted_once_and_kept(dataset, tmp_path, caplog):
+    book = {"num_codes": 64, "latent_dim": 192, "normalize": False, "update": "fixed", "restart_after": 0}
+    settings = {"model.tokenizer.codes": "patches", "model.tokenizer.patch_size": 8, "model.tokenizer.codebook": book}
+    caplog.set_level("INFO")
+    steps = "training.tokenizer.steps"
+    first = train_tokenizer(load_config("tiny", settings | {steps: 2}), dataset, tmp_path, progress=False)
+    codebook = first.tokenizer.quantizer.codebook
+    assert "looking for 64 typical patches" in caplog.text and codebook.std() > 0.1
+    caplog.clear()
+    longer = train_tokenizer(load_config("tiny", settings | {steps: 4}), dataset, tmp_path, progress=False)
+    assert "looking for" not in caplog.text  # resumed: it has them
+    assert torch.equal(longer.tokenizer.quantizer.codebook, codebook)
+    assert not torch.equal(longer.tokenizer.to_patch.weight, first.tokenizer.to_patch.weight)

@@ -69,7 +69,10 @@ class VideoTokenizer(nn.Module):
     def _decode(self, vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
         embedded = self.from_latent(vectors)
         decoded = self.decoder(embedded + self.decoder_positions.to(embedded.dtype), cache)
-        return self.patches.join(torch.sigmoid(self.to_patch(decoded)))
+        return self.patches.join(self._colour(vectors, self.to_patch(decoded)))
+
+    def _colour(self, vectors: Tensor, output: Tensor) -> Tensor:
+        return torch.sigmoid(output)
 
 
 class PatchTokenizer(VideoTokenizer):
@@ -90,10 +93,8 @@ class PatchTokenizer(VideoTokenizer):
         """The patches themselves, [B, T, N, latent_dim], from -0.5 to 0.5."""
         return self.patches.cut(frames) - GREY
 
-    def _decode(self, vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
-        embedded = self.from_latent(vectors)
-        decoded = self.decoder(embedded + self.decoder_positions.to(embedded.dtype), cache)
-        return self.patches.join(GREY + vectors + self.to_patch(decoded).to(vectors.dtype))
+    def _colour(self, vectors: Tensor, output: Tensor) -> Tensor:
+        return GREY + vectors + output.to(vectors.dtype)
 
     @torch.no_grad()
     def fit_patches(self, frames: Tensor, generator: torch.Generator | None = None) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-ROWS = 1024  # points compared with all centres at once: their scores fit a CPU's cache
+from genie_lite.nn.quantize import nearest_points
+
 LEAST = 0.1  # of an even share of the points: a centre with less begins again
 
 
@@ -20,20 +21,12 @@ def k_means(points: Tensor, count: int, generator: torch.Generator | None = None
         raise ValueError(f"k_means: found {len(distinct)} distinct points, wanted {count} or more; give more points")
     centres = distinct[torch.randperm(len(distinct), generator=generator)[:count].to(points.device)]
     for left in range(rounds, 0, -1):
-        nearest, distances = _nearest(points, centres)
+        nearest, distances = nearest_points(points, centres)
         sizes = torch.bincount(nearest, minlength=count)
         sums = torch.zeros_like(centres).index_add_(0, nearest, points)
         centres = torch.where(sizes[:, None] > 0, sums / sizes.clamp_min(1)[:, None], centres)
         idle = sizes < LEAST * len(points) / count
         if left > rounds // 3 and idle.any():  # points at the square of their distance, as k-means++ does
-            fresh = distances.cpu().double().multinomial(int(idle.sum()), generator=generator)
+            fresh = distances.clamp_min(1e-9).cpu().double().multinomial(int(idle.sum()), generator=generator)
             centres[idle] = points[fresh.to(points.device)]
     return centres
-
-
-def _nearest(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of centres [K, D] is nearest to each of points [n, D], int64 [n], and its squared distance [n]."""
-    lengths = centres.square().sum(-1) / 2
-    best = [torch.addmm(-lengths, rows, centres.T).max(-1) for rows in points.split(ROWS)]
-    scores, chosen = (torch.cat(parts) for parts in zip(*best, strict=True))
-    return chosen, (points.square().sum(-1) - 2 * scores).clamp_min(1e-9)

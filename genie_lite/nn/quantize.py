@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-ROWS = 1024  # latents compared with all codes at once: their scores fit a CPU's cache
+ROWS = 1024  # points compared with all others at once: their scores fit a CPU's cache
 
 
 def _in_float32(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,9 +87,7 @@ class VectorQuantizer(nn.Module):
     def nearest(self, latents: Tensor) -> Tensor:
         """Index of the code nearest to each latent [..., latent_dim]; int64 [...]."""
         latents, codebook = self._place(latents.float()), self._place(self.codebook)
-        lengths = codebook.square().sum(-1) / 2
-        rows = latents.flatten(0, -2).split(ROWS)
-        return torch.cat([torch.addmm(-lengths, some, codebook.T).argmax(-1) for some in rows]).view(latents.shape[:-1])
+        return nearest_points(latents.flatten(0, -2), codebook)[0].view(latents.shape[:-1])
 
     def lookup(self, codes: Tensor) -> Tensor:
         """The vectors [..., latent_dim] of codes [...]."""
@@ -137,6 +135,14 @@ class VectorQuantizer(nn.Module):
     def extra_repr(self) -> str:
         codes, width = self.codebook.shape
         return f"{codes} codes of width {width}, normalize={self.normalize}, update={self.update!r}"
+
+
+def nearest_points(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of others [K, D] is nearest to each of points [n, D], int64 [n], and its squared distance [n]."""
+    lengths = others.square().sum(-1) / 2  # |x - c|² is least where x·c - |c|²/2 is largest
+    best = [torch.addmm(-lengths, rows, others.T).max(-1) for rows in points.split(ROWS)]
+    scores, chosen = (torch.cat(parts) for parts in zip(*best, strict=True))
+    return chosen, points.square().sum(-1) - 2 * scores
 
 
 def code_shares(codes: Tensor, num_codes: int) -> Tensor:

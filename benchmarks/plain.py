@@ -145,7 +145,11 @@ class PlainLatentAction(nn.Module):
         x = x + self.action_embedding(vectors)[:, :, None]
         output = self.patches.join(self.to_patch(self.decoder(x)))
         prediction = past + output if self.settings.residual_output else torch.sigmoid(output)
-        return prediction, codes, F.mse_loss(prediction, future) + 0.1 * quantizer_loss
+        error = (prediction - future).square()
+        if self.settings.loss == "relative":
+            changes = (future - past).square().mean(dim=(2, 3, 4), keepdim=True)
+            error = error * changes.mean() / (changes + changes.mean() / 2)
+        return prediction, codes, error.mean() + 0.1 * quantizer_loss
 
     def latents(self, frames: Tensor) -> Tensor:
         if self.settings.difference_input:

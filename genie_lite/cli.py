@@ -100,6 +100,7 @@ def _data_sample(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    import genie_lite
     from genie_lite import training
 
     config = _config(options)
@@ -107,12 +108,13 @@ def _train(options: argparse.Namespace) -> None:
     run_dir = options.run / options.stage
     if (run_dir / "state").exists() and not options.resume:
         raise FileExistsError(f"{run_dir}: holds a run already; add --resume to go on with it, or choose another --run")
+    start = None if options.start is None else genie_lite.load(options.start)
+    shared: dict[str, Any] = {"start": start, "tensorboard": options.tensorboard}
     if options.stage == "tokenizer":
-        training.train_tokenizer(config, dataset, run_dir, tensorboard=options.tensorboard)
+        training.train_tokenizer(config, dataset, run_dir, **shared)
     else:
         parts = ("latent_action", "dynamics") if options.stage == "genie" else (options.stage,)
-        base = _base(options)
-        training.train_genie(config, dataset, run_dir, tokenizer=base, parts=parts, tensorboard=options.tensorboard)
+        training.train_genie(config, dataset, run_dir, tokenizer=_base(options), parts=parts, **shared)
     _say(f"Trained: {run_dir / 'checkpoint'}")
 
 

@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "--run", type=Path, required=True, metavar="FOLDER", help="logs, samples and checkpoint go to FOLDER/STAGE"
     )
     train.add_argument("--base", metavar="CHECKPOINT", help="build on it (default: the stage before, in --run)")
+    train.add_argument("--start", metavar="CHECKPOINT", help="begin with its weights (default: random ones)")
     train.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too")
     train.add_argument("--resume", action="store_true", help="go on with the run that --run holds")
     _add_set(train)

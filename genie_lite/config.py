@@ -148,6 +148,7 @@ class LatentActionConfig:
     difference_input: bool = True  # encoder also sees x_t - x_(t-1) as extra channels (paper: no)
     residual_output: bool = True  # decoder predicts a change to the last frame (paper: no, a sigmoid image)
     inputs: Literal["pixels", "tokens"] = "pixels"  # what it sees and predicts (table 2; the paper's choice: pixels)
+    loss: Literal["squared", "relative"] = "squared"  # relative: a frame's error counts less, the more it changed
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class LatentActionModel(nn.Module):
         settings, window = config.latent_action, config.context_frames
         self.difference_input, self.residual_output = settings.difference_input, settings.residual_output
         frame_size, channels, patch_size = config.frame_size, config.channels, settings.patch_size
-        self.inputs = settings.inputs
+        self.inputs, self.relative_loss = settings.inputs, settings.loss == "relative"
         if self.inputs == "tokens":
             patch_size //= config.tokenizer.patch_size  # tokens along the side of a patch
             frame_size, channels = config.grid(config.tokenizer.patch_size), config.tokenizer.codebook.latent_dim
@@ -64,8 +64,17 @@ class LatentActionModel(nn.Module):
     def forward(self, frames: Tensor) -> LatentActionOutput:
         quantized = self.quantizer(self.latents(frames))
         prediction = self.predict(frames[:, :-1], quantized.vectors)
-        error = F.mse_loss(prediction, frames[:, 1:])
-        return LatentActionOutput(prediction, quantized.codes, error + 0.1 * quantized.loss, error)
+        errors = (prediction - frames[:, 1:]).square().flatten(2).mean(-1)  # [B, T-1]
+        loss = (errors * self._weights(frames)).mean() + 0.1 * quantized.loss  # weights of 1, unless loss: relative
+        return LatentActionOutput(prediction, quantized.codes, loss, errors.mean())
+
+    def _weights(self, frames: Tensor) -> Tensor | float:
+        """What each frame's error counts for, [B, T-1]: a fall changes more pixels than a step, and would drown it."""
+        if not self.relative_loss:
+            return 1.0
+        changes = frames.diff(dim=1).square().flatten(2).mean(-1)
+        usual = changes.mean().clamp_min(1e-9)
+        return usual / (changes + usual / 2)
 
     def latents(self, frames: Tensor) -> Tensor:
         """What happened between frames, before it is quantized: [B, T-1, latent_dim]; entry t saw frames up to t+1."""

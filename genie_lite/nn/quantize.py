@@ -103,6 +103,23 @@ class VectorQuantizer(nn.Module):
         self.latent_sums.copy_(self.codebook.detach() * self.usage[:, None])
         self.idle_steps.zero_()
 
+    @torch.no_grad()
+    def start_from(self, other: VectorQuantizer) -> None:
+        """Begin with the codes of `other`, which may have fewer: each then begins several, a little apart.
+
+        Fewer codes here, or of another width, raise ValueError.
+        """
+        found, wanted = list(other.codebook.shape), list(self.codebook.shape)
+        if found[1] != wanted[1] or found[0] > wanted[0]:
+            raise ValueError(f"codebook to start from: found {found}, wanted {wanted[0]} codes or fewer of {wanted[1]}")
+        twin_of = torch.arange(self.num_codes, device=other.codebook.device) % other.num_codes
+        codes = other.codebook[twin_of]
+        apart = 0.1 * codes.std() * torch.randn_like(codes)
+        apart[: other.num_codes] = 0.0
+        self.codebook.copy_(self._place(codes + apart))
+        self.usage.copy_((other.usage / twin_of.bincount())[twin_of])
+        self.restart_sums()
+
     def _place(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors, dim=-1) if self.normalize else vectors
 

@@ -31,11 +31,14 @@ def train_tokenizer(
     dataset: FrameDataset,
     run_dir: str | Path,
     *,
+    start: Genie | str | Path | None = None,
     device: str | None = None,
     progress: bool = True,
     tensorboard: bool = False,
 ) -> Genie:
     """Train a video tokenizer on clips of `dataset`; a Genie whose other two models are still untrained.
+
+    `start` is a Genie (or its checkpoint folder) whose tokenizer to begin with, in place of random weights.
 
     `run_dir` receives checkpoint/ (the Genie), log.csv, samples/ (pictures: films above, reconstructions below) and
     state/ (for resuming). Calling again with the same folder goes on where the run stopped.
@@ -44,7 +47,9 @@ def train_tokenizer(
     torch.manual_seed(config.training.tokenizer.seed)
     genie = Genie(config).to(device)
     tokenizer = genie.tokenizer
-    if isinstance(tokenizer, PatchTokenizer) and not (run_dir / "state").exists():
+    if start is not None:
+        _start_from(genie, start, ["tokenizer"])
+    elif isinstance(tokenizer, PatchTokenizer) and not (run_dir / "state").exists():
         _fit_patches(tokenizer, dataset, config.training.tokenizer.seed)
 
     def losses(frames: Tensor) -> Losses:
@@ -67,6 +72,7 @@ def train_genie(
     *,
     tokenizer: Genie | str | Path,
     parts: Sequence[str] = PARTS,
+    start: Genie | str | Path | None = None,
     device: str | None = None,
     progress: bool = True,
     tensorboard: bool = False,
@@ -75,16 +81,20 @@ def train_genie(
 
     `tokenizer` is a Genie (or its checkpoint folder) that has one; its settings for what is not trained here win.
     parts ("latent_action",) trains that model alone, ("dynamics",) the dynamics model with the latent actions of
-    the given Genie: no gradient flows between the two, so the paper's joint phase may be taken in halves.
+    the given Genie: no gradient flows between the two, so the paper's joint phase may be taken in halves. `start` is
+    a Genie (or its checkpoint folder) whose models to begin with, in place of random weights: for films of another
+    game, or more latent actions than it had (VectorQuantizer.start_from).
     """
     if not parts or set(parts) - set(PARTS):
         raise ValueError(f"parts: found {list(parts)}, wanted one or both of {list(PARTS)}")
     run_dir, device = Path(run_dir), _device(device)
     joint = len(set(parts)) == 2
     stage = config.training.genie if joint else getattr(config.training, parts[0])
-    base = tokenizer if isinstance(tokenizer, Genie) else Genie.load(tokenizer)
+    base = _loaded(tokenizer)
     torch.manual_seed(stage.seed)
     genie = _with_fresh_parts(config, base, parts).to(device)
+    if start is not None:
+        _start_from(genie, start, parts)
     model = nn.ModuleDict({part: getattr(genie, part) for part in parts})
 
     def losses(frames: Tensor) -> Losses:
@@ -173,6 +183,28 @@ def _with_fresh_parts(config: Config, base: Genie, parts: Sequence[str]) -> Geni
         if part not in parts:
             getattr(genie, part).requires_grad_(False)
     return genie
+
+
+def _start_from(genie: Genie, start: Genie | str | Path, parts: Sequence[str]) -> None:
+    """Give `parts` of `genie` the weights of another. ValueError names the part that is not built alike."""
+    other = _loaded(start)
+    for part in parts:
+        model, donor = getattr(genie, part), getattr(other, part)
+        weights = donor.state_dict()
+        if part == "latent_action" and donor.quantizer.num_codes < model.quantizer.num_codes:
+            model.quantizer.start_from(donor.quantizer)
+            weights |= model.quantizer.state_dict(prefix="quantizer.")
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            what = str(error).splitlines()[-1].strip()
+            raise ValueError(
+                f"start: its {part} is not built like this one ({what}); give both the same preset"
+            ) from error
+
+
+def _loaded(genie: Genie | str | Path) -> Genie:
+    return genie if isinstance(genie, Genie) else Genie.load(genie)
 
 
 def _sampler(dataset: FrameDataset, run_dir: Path, make: Callable[[np.ndarray], np.ndarray]) -> Callable[[int], None]:

@@ -53,6 +53,7 @@ PATCHES = {
     "model.tokenizer.codebook.update": "fixed",
     "model.tokenizer.codebook.restart_after": 0,
     "model.dynamics.previous_input": True,
+    "model.latent_action.loss": "relative",
 }
 
 

@@ -139,15 +139,17 @@ def test_stages_follow_each_other_in_one_run(
         Genie(config.load_config("tiny")).save(run_dir / "checkpoint")
         (run_dir / "state").mkdir(exist_ok=True)
 
-    def tokenizer(settings: config.Config, films: data.FrameDataset, run_dir: Path, *, tensorboard: bool) -> None:
+    def tokenizer(
+        settings: config.Config, films: data.FrameDataset, run_dir: Path, *, start: Genie | None, tensorboard: bool
+    ) -> None:
         trained(run_dir, settings.training.tokenizer.steps, films.num_frames, tensorboard)
 
     def genie(
         settings: config.Config, films: data.FrameDataset, run_dir: Path, *, tokenizer: Genie, parts: tuple[str, ...],
-        tensorboard: bool,
+        start: Genie | None, tensorboard: bool,
     ) -> None:  # fmt: skip
         assert isinstance(tokenizer, Genie)
-        trained(run_dir, parts)
+        trained(run_dir, parts, *([type(start)] if start else []))
 
     monkeypatch.setattr(training, "train_tokenizer", tokenizer)
     monkeypatch.setattr(training, "train_genie", genie)
@@ -161,12 +163,13 @@ def test_stages_follow_each_other_in_one_run(
     said(capsys, "train", "genie", *common)
     assert "train latent_action with this --run first" in refused(capsys, "train", "dynamics", *common)
     said(capsys, "train", "latent_action", *common)
-    said(capsys, "train", "dynamics", *common, "--base", tmp_path / "run" / "genie" / "checkpoint")
+    world = tmp_path / "run" / "genie" / "checkpoint"
+    said(capsys, "train", "dynamics", *common, "--base", world, "--start", world)
     assert calls[0] == ("run/tokenizer", 7, 120, True)
     assert calls[2:] == [
         ("run/genie", ("latent_action", "dynamics")),
         ("run/latent_action", ("latent_action",)),
-        ("run/dynamics", ("dynamics",)),
+        ("run/dynamics", ("dynamics",), Genie),
     ]
 
 

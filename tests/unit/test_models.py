@@ -94,6 +94,24 @@ def test_the_lam_starts_at_copying_the_last_frame(films):
     assert torch.equal(fresh(frames).prediction, frames[:, :-1])
 
 
+@torch.no_grad()
+def test_the_relative_loss_weighs_a_frame_by_how_little_it_changed(films):
+    """Against the definition: error / (change + half the usual change), in units of the usual change."""
+    model = Genie(load_config("tiny", {"model.latent_action.loss": "relative"})).latent_action.eval()
+    frames = floats(films)
+    output, quantizer_loss = model(frames), model.quantizer(model.latents(frames)).loss
+    error, change = (
+        [float((a - b).square().mean()) for a, b in zip(made.flatten(0, 1), frames[:, 1:].flatten(0, 1), strict=True)]
+        for made in (output.prediction, frames[:, :-1])
+    )
+    usual = sum(change) / len(change)
+    expected = sum(e * usual / (c + usual / 2) for e, c in zip(error, change, strict=True)) / len(error)
+    assert float(output.loss) == pytest.approx(expected + 0.1 * float(quantizer_loss), rel=1e-5)
+    assert float(output.prediction_loss) == pytest.approx(sum(error) / len(error), rel=1e-5)
+    assert float(model(frames[:, :1].expand(-1, 4, -1, -1, -1)).prediction_loss) == 0  # nothing moves: no nan
+    assert model(frames[:, :1].expand(-1, 4, -1, -1, -1)).loss.isfinite()
+
+
 def test_without_the_options_the_lam_is_the_papers(films):
     off = {"model.latent_action.difference_input": False, "model.latent_action.residual_output": False}
     model = Genie(load_config("tiny", off)).latent_action

@@ -166,6 +166,21 @@ def test_an_idle_code_restarts_only_when_asked(restart_after):
     assert near.sum() == (8 if restart_after else 1)
 
 
+def test_a_codebook_may_start_from_a_smaller_one():
+    """The old codes stay where they are; the others begin near them, and share what they were used for."""
+    old, new = VectorQuantizer(3, 8), VectorQuantizer(5, 8)
+    old.usage.copy_(torch.tensor([0.5, 0.3, 0.2]))
+    new.start_from(old)
+    torch.testing.assert_close(new.codebook[:3], old.codebook)
+    angles = (new.codebook @ old.codebook.T)[3:]
+    assert angles.argmax(1).tolist() == [0, 1]
+    assert 0.8 < angles.max(1).values.min() and angles.max() < 1 - 1e-6
+    torch.testing.assert_close(new.usage, torch.tensor([0.25, 0.15, 0.2, 0.25, 0.15]))
+    for other in (VectorQuantizer(6, 8), VectorQuantizer(3, 4)):
+        with pytest.raises(ValueError, match=r"wanted 5 codes or fewer of 8"):
+            new.start_from(other)
+
+
 def test_an_evaluated_quantizer_does_not_learn():
     quantizer = VectorQuantizer(8, 4, restart_after=1).eval()
     before = {name: value.clone() for name, value in quantizer.state_dict().items()}

@@ -168,6 +168,34 @@ def test_stages_keep_what_they_do_not_train(config, dataset, tmp_path):
     assert same_weights(loaded, whole)
 
 
+def test_a_run_may_begin_with_another_worlds_weights(dataset, tmp_path):
+    """With one step at a rate of nearly nothing, what comes out is what went in; more codes begin as the old ones."""
+    still = {f"training.{stage}.{key}": value for stage in ("tokenizer", "genie")
+             for key, value in {"steps": 1, "max_lr": 1e-12, "min_lr": 0.0, "muon_lr": 1e-12}.items()}  # fmt: skip
+    still |= {"training.tokenizer.sample_every": 0, "training.genie.sample_every": 0}
+    torch.manual_seed(5)
+    other = Genie(load_config("tiny"))
+    more = load_config("tiny", {**still, "model.latent_action.codebook.num_codes": 9})
+    genie = train_tokenizer(more, dataset, tmp_path / "tokenizer", start=other, progress=False)
+    genie = train_genie(more, dataset, tmp_path / "genie", tokenizer=genie, start=other, progress=False)
+    learned = {name: value for name, value in other.named_parameters() if "codebook" not in name}
+    assert len(learned) > 50
+    for name, value in learned.items():
+        torch.testing.assert_close(genie.state_dict()[name], value, rtol=0, atol=1e-6)
+    old, new = (g.latent_action.quantizer.lookup(torch.arange(k)) for g, k in ((other, 6), (genie, 9)))
+    assert (new @ old.T).argmax(1).tolist() == [0, 1, 2, 3, 4, 5, 0, 1, 2]
+
+
+def test_weights_that_do_not_fit_are_named(config, dataset, tmp_path):
+    base = Genie(config)
+    wider = Genie(load_config("tiny", {"model.dynamics.transformer.d_model": 48}))
+    with pytest.raises(ValueError, match=r"start: its dynamics is not built like this one \(size mismatch"):
+        train_genie(config, dataset, tmp_path / "a", tokenizer=base, parts=["dynamics"], start=wider, progress=False)
+    more = Genie(load_config("tiny", {"model.latent_action.codebook.num_codes": 9}))
+    with pytest.raises(ValueError, match="start: its latent_action is not built like this one"):
+        train_genie(config, dataset, tmp_path / "b", tokenizer=base, parts=PARTS[:1], start=more, progress=False)
+
+
 @pytest.mark.parametrize(
     ("start", "parts", "times"), [("codebook", PARTS, 1), ("codebook", PARTS[:1], 0), ("random", PARTS, 0)]
 )

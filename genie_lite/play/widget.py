@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from genie_lite.models import Genie
 
 STRIP = 8  # frames in the film strip
+MANY = 12  # latent actions beyond which their buttons are made smaller
 
 
 def play(genie: Genie | PlaySession, dataset: Any = None, **options: Any) -> PlayWidget:
@@ -104,6 +105,8 @@ class PlayWidget(ipywidgets.VBox):
         )
         panels.add_class("gl-panels")
         buttons = _box(self.action_buttons, "gl-actions")
+        if len(self.action_buttons) > MANY:
+            buttons.add_class("gl-many")
         auto = _box([self.auto.button, self.auto.choice], "gl-row")
         tools = _box([self.undo_button, self.reset_button, self.new_button, self.gif_button], "gl-row")
         sliders = _box([self.maskgit_steps, self.auto.pause], "gl-sliders")

@@ -109,6 +109,20 @@ def test_without_labels_buttons_show_plain_numbers(player):
     assert player.action_buttons[5].description == "action 5\nkey 5"
 
 
+def test_many_actions_have_small_buttons(player, monkeypatch):
+    assert "gl-many" not in _classes(player)
+    monkeypatch.setattr(FakeGenie, "num_latent_actions", 13)
+    many = play(FakeGenie(), scenes())
+    assert len(many.action_buttons) == 13 and "gl-many" in _classes(many)
+    assert many.action_buttons[12].description == "action 12"  # beyond the number keys
+    many.close()
+
+
+def _classes(player: PlayWidget) -> tuple[str, ...]:
+    holder = next(box for box in player.children[0].children[1].children if "gl-actions" in box._dom_classes)
+    return holder._dom_classes
+
+
 def test_keys_play_through_the_buttons_and_each_is_answered(player, monkeypatch):
     answers = []
     monkeypatch.setattr(player.key_pad, "send", lambda content, buffers=None: answers.append(content))

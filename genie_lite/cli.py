@@ -102,6 +102,7 @@ def _data_sample(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     import genie_lite
     from genie_lite import training
+    from genie_lite.nn import processes
 
     config = _config(options)
     dataset = _dataset(options.data, "train", config)
@@ -115,7 +116,8 @@ def _train(options: argparse.Namespace) -> None:
     else:
         parts = ("latent_action", "dynamics") if options.stage == "genie" else (options.stage,)
         training.train_genie(config, dataset, run_dir, tokenizer=_base(options), parts=parts, **shared)
-    _say(f"Trained: {run_dir / 'checkpoint'}")
+    if processes.rank() == 0:
+        _say(f"Trained: {run_dir / 'checkpoint'}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -26,9 +26,15 @@ class ClipLoader:
     """
 
     def __init__(
-        self, dataset: FrameDataset, clips: int, frames: int, stride: int = 1, seed: int = 0, prefetch: int = 2
-    ) -> None:
-        """`clips` a batch (B), `frames` a clip (T), `stride` stored frames from one frame of a clip to the next."""
+        self, dataset: FrameDataset, clips: int, frames: int, stride: int = 1, seed: int = 0, prefetch: int = 2,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:  # fmt: skip
+        """`clips` a batch (B), `frames` a clip (T), `stride` stored frames from one frame of a clip to the next.
+
+        part (i, n): of every batch only part i of n, B / n clips; together the parts are the batch.
+        """
+        if clips % part[1]:
+            raise DatasetError(f"clips: found {clips} a step, wanted a multiple of {part[1]}, the number of processes")
         starts = dataset.clip_starts(frames, stride)
         if len(starts) == 0:
             raise DatasetError(
@@ -37,7 +43,7 @@ class ClipLoader:
                 "shorter clips, a smaller stride or longer films"
             )
         self.step = 0  # index of the next batch
-        self._read = functools.partial(_batch, dataset, starts, clips, frames, stride, seed)
+        self._read = functools.partial(_batch, dataset, starts, clips, frames, stride, seed, part)
         self._prefetch = prefetch
         self._ahead: _Ahead | None = None
 
@@ -95,10 +101,12 @@ class _Ahead:
 
 
 def _batch(
-    dataset: FrameDataset, starts: np.ndarray, clips: int, frames: int, stride: int, seed: int, index: int
-) -> np.ndarray:
+    dataset: FrameDataset, starts: np.ndarray, clips: int, frames: int, stride: int, seed: int,
+    part: tuple[int, int], index: int,
+) -> np.ndarray:  # fmt: skip
     rng = np.random.default_rng([seed, index])
-    return dataset.read_clips(starts[rng.integers(len(starts), size=clips)], frames, stride)
+    chosen = starts[rng.integers(len(starts), size=clips)]
+    return dataset.read_clips(chosen[part[0] :: part[1]], frames, stride)
 
 
 def _fill(read: Callable[[int], np.ndarray], index: int, out: queue.Queue[Item], stop: threading.Event) -> None:

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from genie_lite.nn import processes
+
 ROWS = 1024  # points compared with all others at once: their scores fit a CPU's cache
 
 
@@ -126,14 +128,15 @@ class VectorQuantizer(nn.Module):
     @torch.no_grad()
     @_in_float32
     def _learn(self, latents: Tensor, codes: Tensor) -> None:
-        counts = torch.bincount(codes, minlength=self.num_codes).to(latents.dtype)
-        share = counts / len(codes)
+        share = torch.bincount(codes, minlength=self.num_codes).to(latents.dtype) / len(codes)
+        processes.average_([share])
+        chosen = share > 0
         self.usage.lerp_(share, 1 - self.decay)
-        self.idle_steps.add_(1).masked_fill_(counts > 0, 0)
+        self.idle_steps.add_(1).masked_fill_(chosen, 0)
         if self.update == "ema":
             sums = F.one_hot(codes, self.num_codes).to(latents.dtype).T @ latents / len(codes)
+            processes.average_([sums])
             self.latent_sums.lerp_(sums, 1 - self.decay)
-            chosen = counts > 0
             means = self.latent_sums / self.usage.clamp_min(1e-12)[:, None]
             self.codebook.copy_(torch.where(chosen[:, None], self._place(means), self.codebook))
         if self.restart_after:
@@ -144,6 +147,7 @@ class VectorQuantizer(nn.Module):
     def _restart(self, idle: Tensor, latents: Tensor) -> None:
         picks = torch.randint(len(latents), (int(idle.sum()),), device=latents.device)
         fresh = latents[picks]
+        processes.copy_first_([fresh])
         self.codebook[idle] = fresh
         self.usage[idle] = 1 / self.num_codes
         self.latent_sums[idle] = fresh / self.num_codes

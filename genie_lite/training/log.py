@@ -72,6 +72,19 @@ class RunLog:
             self._events.close()
 
 
+class NoLog:
+    """The log of a process that leaves writing to the first one."""
+
+    def tick(self, done: float, elapsed: float, step: int, metrics: dict[str, float] | None) -> None:
+        """Nothing."""
+
+    def warn(self, *messages: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 def read_log(run_dir: str | Path) -> dict[str, np.ndarray]:
     """A run's log.csv as columns: {"step": [...], "minutes": [...], "loss": [...], ...}, each float64."""
     rows = _read_rows(Path(run_dir) / "log.csv")

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from genie_lite.config import StageConfig
 from genie_lite.data import ClipLoader, FrameDataset
-from genie_lite.nn import STTransformer, autocast
-from genie_lite.training.log import RunLog
+from genie_lite.nn import STTransformer, autocast, processes
+from genie_lite.training.log import NoLog, RunLog
 from genie_lite.training.optimizer import build_optimizers, set_progress
 from genie_lite.training.state import load_state, save_state
 from genie_lite.training.watch import CollapseWatch
@@ -41,7 +41,11 @@ def fit(
     `losses` maps frames [B, T, H, W, C] in [0, 1] to {"loss": ..., other numbers to log}. A run that was stopped or
     killed goes on from the newest state in `run_dir`/state, with the numbers it would have had. `on_sample(step)`
     is called every `stage.sample_every` steps. Ctrl-C saves the state and passes on.
+
+    Under torchrun the processes share each step's `stage.clips` clips, and the first one writes; resumed, all but the
+    first draw other random numbers than they would have. ValueError when the clips cannot be shared evenly.
     """
+    first = processes.rank() == 0
     run_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(stage.seed)
     device = next(model.parameters()).device
@@ -49,8 +53,10 @@ def fit(
     step, before = load_state(run_dir / "state", model, optimizers, stage.seed)
     if step:
         logger.info("%s: resuming at step %d of %d", title, step, stage.steps)
-    log = RunLog(run_dir, title, stage, step, progress=progress, tensorboard=tensorboard)
-    loader = ClipLoader(dataset, stage.clips, stage.frames, stride=stage.frame_stride, seed=stage.seed)
+    _meet(model, stage.seed, step)
+    part = (processes.rank(), processes.count())
+    loader = ClipLoader(dataset, stage.clips, stage.frames, stride=stage.frame_stride, seed=stage.seed, part=part)
+    log = RunLog(run_dir, title, stage, step, progress=progress, tensorboard=tensorboard) if first else NoLog()
     loader.seek(step)
     started = saved = time.monotonic()
     elapsed, done = before, _progress(stage, step, before)
@@ -60,7 +66,8 @@ def fit(
             transformer.compile()
     watches = CollapseWatch.over(model, title, stage)
     model.train()
-    if step == 0 and on_sample and stage.sample_every:
+    on_sample = on_sample if first and stage.sample_every else None
+    if step == 0 and on_sample:
         on_sample(0)
     try:
         while done < 1:
@@ -68,21 +75,24 @@ def fit(
             lr = set_progress(optimizers, stage, step, done)
             result, norm = training_step(model, losses, frames, optimizers, stage)
             step += 1
-            elapsed = before + time.monotonic() - started
+            elapsed = _agreed(before + time.monotonic() - started, stage, device)
             done = _progress(stage, step, elapsed)
             row = None
             if step % stage.log_every == 0 or done >= 1:
-                numbers = {name: float(value.detach()) for name, value in result.items()}
+                values = [value.detach().clone() for value in result.values()]
+                processes.average_(values)
+                numbers = dict(zip(result, map(float, values), strict=True))
                 row = {"step": step, "minutes": elapsed / 60, "lr": lr, "grad_norm": float(norm), **numbers}
                 log.warn(*(alarm for watch in watches if (alarm := watch.look(step))))
             log.tick(done, elapsed, step, row)
-            if on_sample and stage.sample_every and (step % stage.sample_every == 0 or done >= 1):
+            if on_sample and (step % stage.sample_every == 0 or done >= 1):
                 on_sample(step)
-            if done >= 1 or time.monotonic() - saved > 60 * stage.checkpoint_every_minutes:
+            if first and (done >= 1 or time.monotonic() - saved > 60 * stage.checkpoint_every_minutes):
                 save_state(run_dir / "state", model, optimizers, step, elapsed, stage.seed)
                 saved = time.monotonic()
     except KeyboardInterrupt:
-        save_state(run_dir / "state", model, optimizers, step, elapsed, stage.seed)
+        if first:
+            save_state(run_dir / "state", model, optimizers, step, elapsed, stage.seed)
         logger.warning("%s: stopped at step %d; start it again with the same run folder to go on", title, step)
         raise
     finally:
@@ -107,11 +117,29 @@ def training_step(
         result = losses(frames)
     result["loss"].backward()
     parameters = [p for p in model.parameters() if p.requires_grad]
+    processes.average_(p.grad for p in parameters if p.grad is not None)
     norm = torch.nn.utils.clip_grad_norm_(parameters, stage.grad_clip or float("inf"))
     for optimizer in optimizers.values():
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return result, norm
+
+
+def _meet(model: nn.Module, seed: int, step: int) -> None:
+    """Begin with the same weights in every process, and with chance of its own in each but the first."""
+    processes.copy_first_([p.detach() for p in model.parameters()] + list(model.buffers()))
+    if processes.rank():
+        own = np.random.SeedSequence([seed, step, processes.rank()])
+        torch.manual_seed(int(own.generate_state(1)[0]))
+
+
+def _agreed(elapsed: float, stage: StageConfig, device: torch.device) -> float:
+    """The first process's clock, where a clock ends the run: all must end at the same step."""
+    if not stage.time_budget_minutes or processes.count() == 1:
+        return elapsed
+    clock = torch.tensor([elapsed], dtype=torch.float64, device=device)
+    processes.copy_first_([clock])
+    return float(clock)
 
 
 def _progress(stage: StageConfig, step: int, elapsed: float) -> float:

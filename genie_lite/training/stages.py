@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from genie_lite.config import Config
 from genie_lite.data import FrameDataset
 from genie_lite.models import Genie, LatentActionModel, PatchTokenizer, VideoTokenizer
+from genie_lite.nn import processes
 from genie_lite.training.loop import Losses, fit
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def train_tokenizer(
     `run_dir` receives checkpoint/ (the Genie), log.csv, samples/ (pictures: films above, reconstructions below) and
     state/ (for resuming). Calling again with the same folder goes on where the run stopped.
     """
+    processes.join()
     run_dir, device = Path(run_dir), _device(device)
     torch.manual_seed(config.training.tokenizer.seed)
     genie = Genie(config).to(device)
@@ -87,6 +89,7 @@ def train_genie(
     """
     if not parts or set(parts) - set(PARTS):
         raise ValueError(f"parts: found {list(parts)}, wanted one or both of {list(PARTS)}")
+    processes.join()
     run_dir, device = Path(run_dir), _device(device)
     joint = len(set(parts)) == 2
     stage = config.training.genie if joint else getattr(config.training, parts[0])
@@ -226,9 +229,11 @@ def _sampler(dataset: FrameDataset, run_dir: Path, make: Callable[[np.ndarray], 
 def _finish(genie: Genie, run_dir: Path, trained: list[str]) -> Genie:
     genie.requires_grad_(True).eval()
     genie.card["trained"] = sorted(set(trained))
-    genie.save(run_dir / "checkpoint")
+    if processes.rank() == 0:
+        genie.save(run_dir / "checkpoint")
+    processes.wait()
     return genie
 
 
 def _device(name: str | None) -> str:
-    return name or ("cuda" if torch.cuda.is_available() else "cpu")
+    return name or (f"cuda:{processes.local_rank()}" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,116 @@
+"""Several processes under torchrun train the model that one would have trained, and only the first one writes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from genie_lite.config import load_config
+from genie_lite.data import sample_dataset
+from genie_lite.models import Genie
+from genie_lite.training import read_log, train_genie, train_tokenizer
+
+STEPS = 6
+SETTINGS = {f"training.{stage}.{key}": value for stage in ("tokenizer", "genie", "latent_action", "dynamics")
+            for key, value in {"steps": STEPS, "clips": 4, "log_every": 1, "sample_every": 3}.items()}  # fmt: skip
+SETTINGS |= {f"model.{part}.codebook.restart_after": 0 for part in ("tokenizer", "latent_action")}
+SCRIPT = """
+import json, sys
+from pathlib import Path
+import torch
+from genie_lite.config import load_config
+from genie_lite.data import sample_dataset
+from genie_lite.nn import processes
+from genie_lite.training import train_genie, train_tokenizer
+
+out, settings, stages = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3].split(",")
+torch.set_num_threads(1)
+config, films = load_config("tiny", settings), sample_dataset("train")
+genie = None
+for stage in stages:
+    if stage == "tokenizer":
+        genie = train_tokenizer(config, films, out / stage, progress=False)
+    else:
+        parts = ["latent_action", "dynamics"] if stage == "genie" else [stage]
+        base = genie or out / "tokenizer" / "checkpoint"
+        genie = train_genie(config, films, out / stage, tokenizer=base, parts=parts, progress=False)
+genie.save(out / f"of_process_{processes.rank()}")
+"""
+
+
+def together(folder: Path, stages: str, settings: dict | None = None, count: int = 2) -> subprocess.CompletedProcess:
+    script = folder / "train.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    command += [str(script), str(folder), json.dumps({**SETTINGS, **(settings or {})}), stages]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("together")
+    done = together(folder, "tokenizer,latent_action,dynamics")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_two_processes_take_the_steps_that_one_would(run, tmp_path):
+    """Tokenizer and latent action model have no chance in them but the clips: same clips, same weights and log."""
+    config, films = load_config("tiny", SETTINGS), sample_dataset("train")
+    alone = train_tokenizer(config, films, tmp_path / "tokenizer", progress=False)
+    alone = train_genie(
+        config, films, tmp_path / "latent_action", tokenizer=alone, parts=["latent_action"], progress=False
+    )
+    both = Genie.load(run / "latent_action" / "checkpoint")
+    fresh = Genie(config).state_dict()
+    for name, value in alone.state_dict().items():
+        if name.split(".")[0] != "dynamics" and value.is_floating_point():
+            torch.testing.assert_close(both.state_dict()[name], value, atol=2e-4, rtol=2e-3)
+    moved = [name for name, value in both.tokenizer.named_parameters() if (value - fresh[f"tokenizer.{name}"]).any()]
+    assert len(moved) > 20
+    for stage in ("tokenizer", "latent_action"):
+        ours, theirs = read_log(run / stage), read_log(tmp_path / stage)
+        assert ours["step"].tolist() == list(range(1, STEPS + 1))
+        torch.testing.assert_close(ours["loss"], theirs["loss"], rtol=1e-3, atol=1e-6)
+
+
+def test_all_processes_end_with_the_same_weights(run):
+    """Also of the dynamics model, which each process teaches with masks of its own."""
+    first, second = (Genie.load(run / f"of_process_{rank}").state_dict() for rank in (0, 1))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    start = Genie(load_config("tiny", SETTINGS)).state_dict()
+    assert any((value - start[name]).any() for name, value in first.items() if name.startswith("dynamics"))
+
+
+def test_codes_restart_alike_in_all_processes(tmp_path):
+    done = together(tmp_path, "tokenizer", {"model.tokenizer.codebook.restart_after": 1})
+    assert done.returncode == 0, done.stderr
+    first, second = (Genie.load(tmp_path / f"of_process_{rank}").tokenizer.quantizer for rank in (0, 1))
+    assert torch.equal(first.codebook, second.codebook) and torch.equal(first.usage, second.usage)
+
+
+def test_one_process_writes(run):
+    for stage in ("tokenizer", "latent_action", "dynamics"):
+        assert len((run / stage / "log.csv").read_text().splitlines()) == STEPS + 1
+        assert [path.name for path in sorted((run / stage / "samples").iterdir())] == [
+            f"step-{step:07d}.png" for step in (0, 3, 6)
+        ]
+
+
+def test_a_run_of_several_goes_on_where_it_stopped(run, tmp_path):
+    """And one process may go on with what two began."""
+    longer = {"training.dynamics.steps": STEPS + 2}
+    done = together(run, "dynamics", longer)
+    assert done.returncode == 0, done.stderr
+    assert read_log(run / "dynamics")["step"].tolist() == list(range(1, STEPS + 3))
+
+
+def test_clips_that_cannot_be_shared_are_named(tmp_path):
+    done = together(tmp_path, "tokenizer", {"training.tokenizer.clips": 3})
+    assert done.returncode != 0
+    assert "clips: found 3 a step, wanted a multiple of 2, the number of processes" in done.stderr

@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, help="folder that holds the stages' run folders")
     parser.add_argument("--data", default=None, help="held-out films to measure on (default: the shipped sample's)")
     parser.add_argument("--clips", type=int, default=200)
+    parser.add_argument("--recipe", default=None, help="how it was trained (default: by its preset)")
     parser.add_argument("--hardware", default=f"{platform.machine()}, {torch.get_num_threads()} threads")
     options = parser.parse_args()
 
@@ -38,6 +39,7 @@ def main() -> None:
         "name": options.name,
         "paper": "arXiv 2402.15391",
         "version": genie_lite.__version__,
+        "recipe": options.recipe or f"preset {options.name}, seed {genie.config.training.dynamics.seed}",
         "hardware": options.hardware,
         "minutes": {stage: round(float(log["minutes"][-1]), 1) for stage, log in logs.items()},
         "steps": {stage: int(log["step"][-1]) for stage, log in logs.items()},

@@ -18,6 +18,8 @@ STEPS = 6
 SETTINGS = {f"training.{stage}.{key}": value for stage in ("tokenizer", "genie", "latent_action", "dynamics")
             for key, value in {"steps": STEPS, "clips": 4, "log_every": 1, "sample_every": 3}.items()}  # fmt: skip
 SETTINGS |= {f"model.{part}.codebook.restart_after": 0 for part in ("tokenizer", "latent_action")}
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -42,13 +44,11 @@ genie.save(out / f"of_process_{processes.rank()}")
 """
 
 
-def together(folder: Path, stages: str, settings: dict | None = None, count: int = 2) -> subprocess.CompletedProcess:
+def together(folder: Path, stages: str, settings: dict | None = None) -> subprocess.CompletedProcess:
     script = folder / "train.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    command += [str(script), str(folder), json.dumps({**SETTINGS, **(settings or {})}), stages]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    command = [*TORCHRUN, str(script), str(folder), json.dumps({**SETTINGS, **(settings or {})}), stages]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,20 @@ def test_a_run_of_several_goes_on_where_it_stopped(run, tmp_path):
     assert read_log(run / "dynamics")["step"].tolist() == list(range(1, STEPS + 3))
 
 
-def test_clips_that_cannot_be_shared_are_named(tmp_path):
-    done = together(tmp_path, "tokenizer", {"training.tokenizer.clips": 3})
+def test_the_command_says_it_when_clips_cannot_be_shared(tmp_path):
+    command = [
+        *TORCHRUN,
+        "-m",
+        "--",
+        "genie_lite.cli",
+        "train",
+        "tokenizer",
+        "--preset",
+        "tiny",
+        "--run",
+        tmp_path / "run",
+    ]
+    command += ["--data", sample_dataset("train").path, "--set", "training.tokenizer.clips=3"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
     assert done.returncode != 0
     assert "clips: found 3 a step, wanted a multiple of 2, the number of processes" in done.stderr

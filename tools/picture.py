@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import genie_lite
-from genie_lite.data import sample_dataset
+from genie_lite.data import sample_dataset, sample_game
 from genie_lite.play.actions import read_labels
 
 PAPER, INK, ACCENT = (255, 255, 255), (60, 60, 60), (200, 70, 30)
@@ -19,6 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", default="laptop")
     parser.add_argument("--start", type=int, default=0, help="index of the prompt frame among the sample's test films")
+    parser.add_argument("--buttons", type=int, default=8, help="how many to press: those seen most often in films")
     parser.add_argument("--length", type=int, default=14, help="frames to play")
     parser.add_argument("--steps", type=int, default=None, help="MaskGIT steps; the preset's unless given")
     parser.add_argument("--scale", type=int, default=3)
@@ -27,14 +28,15 @@ def main() -> None:
 
     genie = genie_lite.load(options.world)
     labels = read_labels(genie.card["actions"], genie.num_latent_actions)
-    dataset = sample_dataset("test")
+    common = sorted(sorted(range(len(labels)), key=lambda action: -labels[action].share)[: options.buttons])
+    dataset = sample_dataset("test", game=sample_game(genie.config))
     prompt = dataset.read_clips(np.array([options.start]), 2)[0, :1]
-    count = genie.num_latent_actions
-    actions = np.repeat(np.arange(count)[:, None], options.length, axis=1)
+    count = len(common)
+    actions = np.repeat(np.array(common)[:, None], options.length, axis=1)
     films = genie.generate(np.repeat(prompt[None], count, axis=0), actions, maskgit_steps=options.steps, seed=1)
     first = genie.decode(genie.encode(prompt))[0]
-    frames = [sheet(np.repeat(first[None], count, axis=0), labels, options.scale, pressed=False)] * 3
-    frames += [sheet(films[:, t], labels, options.scale, pressed=True) for t in range(options.length)]
+    frames = [sheet(np.repeat(first[None], count, axis=0), common, labels, options.scale, pressed=False)] * 3
+    frames += [sheet(films[:, t], common, labels, options.scale, pressed=True) for t in range(options.length)]
     frames[0].save(
         options.out, save_all=True, append_images=[*frames[1:], frames[-1], frames[-1]], duration=180, loop=0,
         optimize=True,
@@ -42,18 +44,18 @@ def main() -> None:
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB")
 
 
-def sheet(worlds: np.ndarray, labels: list, scale: int, *, pressed: bool) -> Image.Image:
-    """Worlds uint8 [A, H, W, C] beside each other in two rows, each under the button that is held in it."""
+def sheet(worlds: np.ndarray, buttons: list[int], labels: list, scale: int, *, pressed: bool) -> Image.Image:
+    """Worlds uint8 [n, H, W, C] beside each other in two rows, each under that of n `buttons` that is held in it."""
     columns, gap, head = -(-len(worlds) // 2), 14, 26
     height, width = (side * scale for side in worlds.shape[1:3])
     image = Image.new("RGB", (columns * (width + gap) + gap, 2 * (height + head + gap)), PAPER)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=15)
-    for action, (world, label) in enumerate(zip(worlds, labels, strict=True)):
-        row, column = divmod(action, columns)
+    for place, (world, button) in enumerate(zip(worlds, buttons, strict=True)):
+        row, column = divmod(place, columns)
         x, y = gap + column * (width + gap), row * (height + head + gap)
-        draw.text((x, y + 5), f"button {action}", INK, font)
-        arrow(draw, x + width - 20, y + 14, label, ACCENT if pressed else INK)
+        draw.text((x, y + 5), f"button {button}", INK, font)
+        arrow(draw, x + width - 20, y + 14, labels[button], ACCENT if pressed else INK)
         picture = Image.fromarray(world).resize((width, height), Image.Resampling.NEAREST)
         image.paste(picture, (x, y + head))
     return image.quantize(128, dither=Image.Dither.NONE)

@@ -1,0 +1,49 @@
+"""Plays a hundred frames from each of a few prompts and shows every fifth: does the world dissolve?
+
+The buttons pressed are latent actions inferred from other held-out films, one film after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import genie_lite
+from genie_lite.data import sample_dataset, sample_game
+from genie_lite.evaluation import pick_clips
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("world", help="a shipped name, or a checkpoint folder")
+    parser.add_argument("--prompts", type=int, default=6)
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--every", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=None, help="MaskGIT steps; the world's own unless given")
+    parser.add_argument("--temperature", type=float, default=None, help="the world's own unless given")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+    options = parser.parse_args()
+
+    genie = genie_lite.load(options.world)
+    dataset = sample_dataset("test", game=sample_game(genie.config))
+    length = 16
+    starts, _ = pick_clips(dataset, options.prompts, length, seed=options.seed)
+    films = dataset.read_clips(starts, length)
+    inferred = genie.infer_actions(films)  # [prompts, 15]
+    turns = [np.roll(inferred, 1 + turn, axis=0) for turn in range(-(-options.frames // inferred.shape[1]))]
+    actions = np.concatenate(turns, axis=1)[:, : options.frames]
+    chosen = {"maskgit_steps": options.steps, "temperature": options.temperature}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    played = genie.generate(films[:, :1], actions, seed=options.seed, **chosen)
+    shown = np.concatenate([films[:, :1], played], axis=1)[:, :: options.every]
+    rows = [np.concatenate(list(film), axis=1) for film in shown]
+    Image.fromarray(np.concatenate(rows, axis=0)).save(options.out)
+    print(f"{options.out}: frames 0, {options.every}, {2 * options.every}, ... of {options.frames} played")
+
+
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,7 @@ def main() -> None:
     game = sample_game(genie.config)
     films = open_dataset(options.data) if options.data else sample_dataset("test", game=game)
     folder = data_folder() / "checkpoints" / options.name
+    genie.card["actions"] = [motion.to_dict() for motion in describe_actions(genie, films)]
     genie.save(folder, dtype=torch.bfloat16)
     genie = Genie.load(folder)  # what is measured is what ships, after rounding
     report = evaluate_genie(genie, films, clips=options.clips)
@@ -44,7 +45,6 @@ def main() -> None:
         "minutes": {stage: round(float(log["minutes"][-1]), 1) for stage, log in logs.items()},
         "steps": {stage: int(log["step"][-1]) for stage, log in logs.items()},
         "films": {key: films.attributes.get(key) for key in ("game", "options", "levels", "policy", "frame_stride")},
-        "actions": [motion.to_dict() for motion in describe_actions(genie, films)],
         "metrics": {name: [round(float(x), 4) for x in values] for name, values in report.metrics.items()},
         "curves": {name: [round(float(point.value), 2) for point in curve] for name, curve in report.curves.items()},
     }

@@ -83,7 +83,8 @@ def test_the_cache_is_as_exact_in_bfloat16_as_the_whole_film_is(genie, films):
             with genie.inference():
                 found[genie.precision, "whole"] = genie.dynamics.logits(tokens, vectors)[:, -1].float()
                 for t in range(6):
-                    alone = genie.dynamics.logits(tokens[:, t : t + 1], vectors[:, max(t - 1, 0) : t], cache)
+                    past = tokens[:, t - 1 : t] if t else None
+                    alone = genie.dynamics.logits(tokens[:, t : t + 1], vectors[:, max(t - 1, 0) : t], cache, past)
                     cache.advance()
                 found[genie.precision, "alone"] = alone[:, 0].float()
     finally:

@@ -67,7 +67,8 @@ def test_two_processes_take_the_steps_that_one_would(run, tmp_path):
         config, films, tmp_path / "latent_action", tokenizer=alone, parts=["latent_action"], progress=False
     )
     both = Genie.load(run / "latent_action" / "checkpoint")
-    fresh = Genie(config).state_dict()
+    torch.manual_seed(config.training.tokenizer.seed)
+    fresh = Genie(config).state_dict()  # as the run began
     for name, value in alone.state_dict().items():
         if name.split(".")[0] != "dynamics" and value.is_floating_point():
             torch.testing.assert_close(both.state_dict()[name], value, atol=2e-4, rtol=2e-3)
@@ -83,8 +84,6 @@ def test_all_processes_end_with_the_same_weights(run):
     """Also of the dynamics model, which each process teaches with masks of its own."""
     first, second = (Genie.load(run / f"of_process_{rank}").state_dict() for rank in (0, 1))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
-    start = Genie(load_config("tiny", SETTINGS)).state_dict()
-    assert any((value - start[name]).any() for name, value in first.items() if name.startswith("dynamics"))
 
 
 def test_codes_restart_alike_in_all_processes(tmp_path):

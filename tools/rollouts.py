@@ -1,0 +1,43 @@
+"""Free rollouts of a world against copying the prompt, frame by frame, for films longer than its window."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+import genie_lite
+from genie_lite.data import open_dataset
+from genie_lite.evaluation import pick_clips, psnr
+
+AT_ONCE = 40
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("world", help="a shipped name, or a checkpoint folder")
+    parser.add_argument("--data", required=True, help="held-out films")
+    parser.add_argument("--clips", type=int, default=200)
+    parser.add_argument("--frames", type=int, default=17)
+    options = parser.parse_args()
+
+    genie, dataset = genie_lite.load(options.world, device="cpu"), open_dataset(options.data)
+    starts, _ = pick_clips(dataset, options.clips, options.frames, seed=0)
+    films = dataset.read_clips(starts, options.frames)
+    made = [
+        genie.generate(some[:, :1], genie.infer_actions(some), seed=at)
+        for at in range(0, len(films), AT_ONCE)
+        for some in [films[at : at + AT_ONCE]]
+    ]
+    rollout = psnr(films[:, 1:], np.concatenate(made))
+    copying = psnr(films[:, 1:], np.repeat(films[:, :1], options.frames - 1, axis=1))
+    gain, rng = rollout - copying, np.random.default_rng(0)
+    means = [gain[rng.integers(len(gain), size=len(gain))].mean(0) for _ in range(2000)]
+    rows = {"rollout": rollout.mean(0), "copying": copying.mean(0), "gain": gain.mean(0)}
+    rows |= {"gain, low": np.percentile(means, 2.5, axis=0), "gain, high": np.percentile(means, 97.5, axis=0)}
+    for name, row in rows.items():
+        print(f"{name:10}", *(f"{value:6.2f}" for value in row))
+
+
+if __name__ == "__main__":
+    main()

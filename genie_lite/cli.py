@@ -128,7 +128,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     dataset = _dataset(options.data, "test", genie.config)
     stride = options.stride or genie.config.training.dynamics.frame_stride
     fvd = {"fvd_weights": options.fvd_weights, "fvd_sha256": options.fvd_sha256} if options.fvd_weights else {}
-    report = evaluate_genie(genie, dataset, clips=options.clips, stride=stride, **fvd)
+    report = evaluate_genie(genie, dataset, clips=options.clips, frames=options.frames, stride=stride, **fvd)
     _say(report)
     if options.json is not None:
         _say(f"Written: {report.to_json(options.json)}")

@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--clips", type=_positive, default=200, metavar="N", help="clips to measure on (default: 200)"
     )
+    evaluate.add_argument("--frames", type=_positive, default=16, metavar="N", help="frames of each (default: 16)")
     evaluate.add_argument("--stride", type=_positive, metavar="N", help="stored frames a step (default: as trained)")
     evaluate.add_argument(
         "--fvd-weights", metavar="FILE", help="also FVD, on the I3D of this i3d_torchscript.pt or URL"

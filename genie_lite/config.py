@@ -157,7 +157,7 @@ class DynamicsConfig:
 
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
     mask_rate: tuple[float, float] = (0.5, 1.0)  # masking rate, drawn uniformly for each clip
-    corruption: float = 0.0  # share of visible input tokens replaced by random ones in training (paper: 0)
+    corruption: float = 0.0  # most of a training clip's input tokens that others of the clip replace (paper: 0)
     previous_input: bool = False  # a place also sees its token of the frame before, which is never hidden (paper: no)
     loss_share: float = 1.0  # share of the hidden tokens, drawn at random, that the loss counts (paper: all)
     token_start: Literal["random", "codebook"] = "random"  # codebook: alike tokens begin alike (paper: not said)
@@ -165,7 +165,7 @@ class DynamicsConfig:
     def __post_init__(self) -> None:
         low, high = self.mask_rate
         require(0 <= low <= high <= 1, "mask_rate", [low, high], "[low, high] with 0 <= low <= high <= 1")
-        require(0 <= self.corruption < 1, "corruption", self.corruption, "a share in [0, 1)")
+        require(0 <= self.corruption <= 1, "corruption", self.corruption, "a share in [0, 1]")
         require(0 < self.loss_share <= 1, "loss_share", self.loss_share, "a share in (0, 1]")
 
 

@@ -1,4 +1,4 @@
-"""Folders that are either whole or not there: checkpoints as `config.json` and safetensors, never pickle."""
+"""Folders that are whole or not there, with one writer: checkpoints as `config.json` and safetensors, never pickle."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -19,6 +20,24 @@ FORMAT_VERSION = 1
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used: the message names the file or tensor, what was found and what was wanted."""
+
+
+class FolderInUseError(ValueError):
+    """A folder that another program is writing into."""
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path | str) -> Iterator[None]:
+    """Let nobody else who asks write into a folder meanwhile; a kill frees it. FolderInUseError when somebody does."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise FolderInUseError(
+            f"{folder}: another program is training into it; wait for its end, stop it, or choose another folder"
+        ) from None
 
 
 @contextlib.contextmanager

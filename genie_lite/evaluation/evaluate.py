@@ -36,7 +36,7 @@ def evaluate_genie(
     dataset: Any,
     *,
     clips: int = 200,
-    frames: int | None = None,
+    frames: int = 16,
     stride: int = 1,
     t: int = 4,
     maskgit_steps: int | None = None,
@@ -49,14 +49,13 @@ def evaluate_genie(
 ) -> Report:
     """Measure a world on films of `dataset`, which should be held out: fidelity, control, codes, probes.
 
-    `clips` films of `frames` frames (None: the world's context, at most 16), `stride` stored frames apart, are drawn
-    without overlap. `t` is the frame that single numbers of rollouts and ΔtPSNR are about (4 in section 3). Sampling
-    is as configured unless `maskgit_steps` or `temperature` say otherwise. `env_actions` adds the probes of true
-    actions where the dataset knows them. Rollouts of CoinRun films are compared with real ones as a whole by
-    `coinrun_video_distance`, and by `frechet_video_distance` (FVD) where its weights are given: generated frames
-    alone, without the prompt. Raises EvaluationError for too few or too short films.
+    `clips` films of `frames` frames, `stride` stored frames apart, are drawn without overlap; they may be longer than
+    the world's window, which slides. `t` is the frame that single numbers of rollouts and ΔtPSNR are about (4 in
+    section 3). Sampling is as configured unless `maskgit_steps` or `temperature` say otherwise. `env_actions` adds
+    the probes of true actions where the dataset knows them. Rollouts of CoinRun films are compared with real ones as
+    a whole by `coinrun_video_distance`, and by `frechet_video_distance` (FVD) where its weights are given: generated
+    frames alone, without the prompt. Raises EvaluationError for too few or too short films.
     """
-    frames = min(genie.context_frames, 16) if frames is None else frames
     if not 1 <= t < frames:
         raise EvaluationError(f"t: found {t}, wanted 1 to {frames - 1} for clips of {frames} frames; give more frames")
     starts, notes = pick_clips(dataset, clips, frames, stride, seed)

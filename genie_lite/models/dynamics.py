@@ -180,12 +180,19 @@ class DynamicsModel(nn.Module):
         return embedded.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else embedded
 
     def _corrupt(self, tokens: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Replace a share of tokens by random ones, so that the model learns to doubt its own earlier frames."""
+        """Replace a share of tokens by others of the same clip, so that the model learns to doubt its own frames.
+
+        The share is drawn for every clip from U(0, `corruption`): a model that expects the same damage everywhere
+        would also mend what is right.
+        """
         if not self.corruption:
             return tokens
+        clips = tokens.flatten(1)
+        share = self.corruption * torch.rand(len(clips), 1, 1, device=tokens.device, generator=generator)
         draw = torch.rand(tokens.shape, device=tokens.device, generator=generator)
-        wrong = torch.randint(self.num_tokens, tokens.shape, device=tokens.device, generator=generator)
-        return torch.where(draw < self.corruption, wrong, tokens)
+        elsewhere = torch.randint(clips.shape[1], clips.shape, device=tokens.device, generator=generator)
+        wrong = clips.gather(1, elsewhere).view_as(tokens)
+        return torch.where(draw < share, wrong, tokens)
 
 
 def draw_tokens(logits: Tensor, temperature: float, points: Tensor) -> Tensor:

@@ -107,14 +107,15 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def start_from(self, other: VectorQuantizer) -> None:
-        """Begin with the codes of `other`, which may have fewer: each then begins several, a little apart.
+        """Begin with the codes of `other`, which may have fewer: the most used then begin several, a little apart.
 
         Fewer codes here, or of another width, raise ValueError.
         """
         found, wanted = list(other.codebook.shape), list(self.codebook.shape)
         if found[1] != wanted[1] or found[0] > wanted[0]:
             raise ValueError(f"codebook to start from: found {found}, wanted {wanted[0]} codes or fewer of {wanted[1]}")
-        twin_of = torch.arange(self.num_codes, device=other.codebook.device) % other.num_codes
+        order = other.usage.argsort(descending=True).repeat(-(-self.num_codes // other.num_codes))
+        twin_of = torch.cat([torch.arange(other.num_codes, device=order.device), order])[: self.num_codes]
         codes = other.codebook[twin_of]
         apart = 0.1 * codes.std() * torch.randn_like(codes)
         apart[: other.num_codes] = 0.0

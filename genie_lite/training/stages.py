@@ -5,6 +5,7 @@ No stage reads true game actions: each asks its dataset for frames and nothing e
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from genie_lite import storage
 from genie_lite.config import Config
 from genie_lite.data import FrameDataset
 from genie_lite.models import Genie, LatentActionModel, PatchTokenizer, VideoTokenizer
@@ -60,11 +62,12 @@ def train_tokenizer(
     def sample(frames: np.ndarray) -> np.ndarray:
         return genie.decode(genie.encode(frames))
 
-    fit(
-        tokenizer, losses, dataset, config.training.tokenizer, run_dir, title="tokenizer",
-        on_sample=_sampler(dataset, run_dir, sample), progress=progress, tensorboard=tensorboard,
-    )  # fmt: skip
-    return _finish(genie, run_dir, trained=["tokenizer"])
+    with _writing(run_dir):
+        fit(
+            tokenizer, losses, dataset, config.training.tokenizer, run_dir, title="tokenizer",
+            on_sample=_sampler(dataset, run_dir, sample), progress=progress, tensorboard=tensorboard,
+        )  # fmt: skip
+        return _finish(genie, run_dir, trained=["tokenizer"])
 
 
 def train_genie(
@@ -109,11 +112,12 @@ def train_genie(
         future = genie.generate(frames[:, :1], genie.infer_actions(frames), maskgit_steps=8)
         return np.concatenate([frames[:, :1], future], axis=1)
 
-    fit(
-        model, losses, dataset, stage, run_dir, title=" + ".join(parts).replace("_", " "),
-        on_sample=_sampler(dataset, run_dir, sample), progress=progress, tensorboard=tensorboard,
-    )  # fmt: skip
-    return _finish(genie, run_dir, trained=[*base.card.get("trained", ["tokenizer"]), *parts])
+    with _writing(run_dir):
+        fit(
+            model, losses, dataset, stage, run_dir, title=" + ".join(parts).replace("_", " "),
+            on_sample=_sampler(dataset, run_dir, sample), progress=progress, tensorboard=tensorboard,
+        )  # fmt: skip
+        return _finish(genie, run_dir, trained=[*base.card.get("trained", ["tokenizer"]), *parts])
 
 
 def _fit_patches(tokenizer: PatchTokenizer, dataset: FrameDataset, seed: int) -> None:
@@ -224,6 +228,10 @@ def _sampler(dataset: FrameDataset, run_dir: Path, make: Callable[[np.ndarray], 
         Image.fromarray(strip).save(folder / f"step-{step:07d}.png")
 
     return write
+
+
+def _writing(run_dir: Path) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext() if processes.rank() else storage.sole_writer(run_dir)
 
 
 def _finish(genie: Genie, run_dir: Path, trained: list[str]) -> Genie:

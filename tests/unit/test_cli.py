@@ -184,8 +184,8 @@ def test_evaluate_writes_a_table_and_json(
 
     monkeypatch.setattr(evaluation, "evaluate_genie", evaluate)
     file = tmp_path / "report.json"
-    out = said(capsys, "evaluate", world, "--data", films, "--clips", 5, "--stride", 2, "--json", file)
-    assert asked == {"clips": 5, "stride": 2, "path": "test.zarr"}
+    out = said(capsys, "evaluate", world, "--data", films, "--clips", 5, "--frames", 9, "--stride", 2, "--json", file)
+    assert asked == {"clips": 5, "frames": 9, "stride": 2, "path": "test.zarr"}
     assert "20.0" in out
     assert json.loads(file.read_text())["metrics"]["psnr"]["value"] == 20.0
     said(capsys, "evaluate", world, "--data", films, "--fvd-weights", "i3d.pt", "--fvd-sha256", "ab12")

@@ -69,7 +69,6 @@ class LandWorld:
     """Knows the land by heart, finds where it is, and obeys: the best there can be. `noise` comes from the seed."""
 
     num_latent_actions = len(MOVES)
-    context_frames = 8
     noise = 0.0
 
     def __init__(self) -> None:
@@ -300,7 +299,7 @@ def test_the_real_models_have_the_face_that_is_asked_for() -> None:
     genie = Genie(config_from_dict({"model": model, "sampling": {"maskgit_steps": 1}}))
     genie.precision = "float32"  # as a latent action model by itself computes
     report = evaluate_genie(genie, PressedWalks(), clips=8, progress=False)
-    assert report.settings["frames"] == 6 and report.settings["maskgit_steps"] == 1
+    assert report.settings["frames"] == 16 and report.settings["maskgit_steps"] == 1
     assert all(np.isfinite(value) for value, _, _ in report.metrics.values())
     assert len(report.actions) == genie.num_latent_actions
     alone = describe_actions(genie.latent_action, Walks(), clips=10)

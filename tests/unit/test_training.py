@@ -17,6 +17,7 @@ from genie_lite import load_config
 from genie_lite.config import StageConfig
 from genie_lite.data import FrameDataset, sample_dataset
 from genie_lite.models import CheckpointError, DynamicsModel, Genie
+from genie_lite.storage import FolderInUseError
 from genie_lite.training import read_log, train_genie, train_tokenizer
 from genie_lite.training.loop import _progress, fit
 from genie_lite.training.optimizer import build_optimizers, set_progress
@@ -81,7 +82,7 @@ def test_the_joint_phase_resumes_with_the_same_numbers(config, dataset, tmp_path
 
 
 def test_kill_9_at_any_moment_leaves_a_run_that_resumes(dataset, tmp_path):
-    """A real process, killed while it trains and saves after every step, three times over."""
+    """A real process, killed while it trains and saves after every step, three times over; none may write beside it."""
     script = (
         "from genie_lite import load_config\n"
         "from genie_lite.data import sample_dataset\n"
@@ -98,6 +99,9 @@ def test_kill_9_at_any_moment_leaves_a_run_that_resumes(dataset, tmp_path):
         )  # fmt: skip
         while process.poll() is None and _steps(tmp_path / "killed") < patience:
             time.sleep(0.02)
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(FolderInUseError, match="killed: another program is training into it"):
+            train_tokenizer(load_config("tiny"), dataset, tmp_path / "killed", progress=False)
         process.send_signal(signal.SIGKILL)
         process.wait()
         reached.append(_steps(tmp_path / "killed"))

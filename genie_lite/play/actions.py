@@ -100,6 +100,14 @@ def _rows(source: Any) -> list[dict[str, Any]]:
     return rows
 
 
+def by_direction(labels: list[ActionLabel]) -> list[list[int]]:
+    """Latent actions as their buttons stand when there are many: those that go up, level and down, left to right."""
+    rows: dict[str, list[int]] = {"↖↑↗": [], "←•→": [], "↙↓↘": []}
+    for action in sorted(range(len(labels)), key=lambda action: labels[action].dx):
+        next(row for glyphs, row in rows.items() if labels[action].glyph in glyphs).append(action)
+    return [row for row in rows.values() if row]
+
+
 def arrow_keys(labels: list[ActionLabel] | None, num_latent_actions: int) -> dict[str, int]:
     """Which latent action each arrow key takes: the one whose typical motion goes furthest that way.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
-from genie_lite.play.actions import KEY_GLYPHS, arrow_keys, read_labels
+from genie_lite.play.actions import KEY_GLYPHS, arrow_keys, by_direction, read_labels
 from genie_lite.play.autoplay import AutoPlay
 from genie_lite.play.controls import KeyPad
 from genie_lite.play.panels import DrawPanel, GalleryPanel, UploadPanel, picture
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from genie_lite.models import Genie
 
 STRIP = 8  # frames in the film strip
-MANY = 12  # latent actions beyond which their buttons are made smaller
+MANY = 12  # latent actions beyond which their buttons are smaller and stand by direction
 
 
 def play(genie: Genie | PlaySession, dataset: Any = None, **options: Any) -> PlayWidget:
@@ -104,16 +104,21 @@ class PlayWidget(ipywidgets.VBox):
             titles=("Start from a frame of the data", "Start from your own picture", "Start from a drawing"),
         )
         panels.add_class("gl-panels")
-        buttons = _box(self.action_buttons, "gl-actions")
-        if len(self.action_buttons) > MANY:
-            buttons.add_class("gl-many")
         auto = _box([self.auto.button, self.auto.choice], "gl-row")
         tools = _box([self.undo_button, self.reset_button, self.new_button, self.gif_button], "gl-row")
         sliders = _box([self.maskgit_steps, self.auto.pause], "gl-sliders")
         left = _box([self.screen, self.strip, self.captions, self.status], "gl-left")
         left.layout.width = self.screen.layout.width
-        right = _box([self.key_pad, buttons, tools, auto, sliders, self.message], "gl-right")
+        right = _box([self.key_pad, self._arranged(), tools, auto, sliders, self.message], "gl-right")
         return [_box([left, right], "gl-main"), panels]
+
+    def _arranged(self) -> ipywidgets.Box:
+        """The action buttons: in the order of their codes, or, if there are many, by where they lead."""
+        if len(self.action_buttons) <= MANY:
+            return _box(self.action_buttons, "gl-actions")
+        rows = by_direction(self.labels) if self.labels else [range(len(self.action_buttons))]
+        grids = [_box([self.action_buttons[action] for action in row], "gl-actions") for row in rows]
+        return _box(grids, "gl-many")
 
     @staticmethod
     def _button(label: str, icon: str, tooltip: str, work: Any) -> ipywidgets.Button:

@@ -110,17 +110,27 @@ def test_without_labels_buttons_show_plain_numbers(player):
 
 
 def test_many_actions_have_small_buttons(player, monkeypatch):
-    assert "gl-many" not in _classes(player)
+    assert _boxes(player, "gl-many") == [] and len(_boxes(player, "gl-actions")) == 1
     monkeypatch.setattr(FakeGenie, "num_latent_actions", 13)
     many = play(FakeGenie(), scenes())
-    assert len(many.action_buttons) == 13 and "gl-many" in _classes(many)
+    (holder,) = _boxes(many, "gl-many")
+    assert holder.children[0].children == tuple(many.action_buttons) and len(many.action_buttons) == 13
     assert many.action_buttons[12].description == "action 12"  # beyond the number keys
     many.close()
 
 
-def _classes(player: PlayWidget) -> tuple[str, ...]:
-    holder = next(box for box in player.children[0].children[1].children if "gl-actions" in box._dom_classes)
-    return holder._dom_classes
+def test_many_actions_stand_by_where_they_lead(monkeypatch):
+    monkeypatch.setattr(FakeGenie, "num_latent_actions", 13)
+    rest = [{"dx": dx, "dy": 0} for dx in (1, -5, 2, -1, 5, -2, 4)]
+    player = play(FakeGenie(), scenes(), actions=[*ACTIONS, *rest])
+    (holder,) = _boxes(player, "gl-many")
+    rows = [[player.action_buttons.index(button) for button in row.children] for row in holder.children]
+    assert rows == [[1, 5], [7, 2, 11, 9, 4, 6, 8, 0, 12, 10], [3]]  # up, level, down; each from left to right
+    player.close()
+
+
+def _boxes(player: PlayWidget, name: str) -> list:
+    return [box for box in player.children[0].children[1].children if name in box._dom_classes]
 
 
 def test_keys_play_through_the_buttons_and_each_is_answered(player, monkeypatch):

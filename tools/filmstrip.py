@@ -37,7 +37,6 @@ def main() -> None:
     turns = [np.roll(inferred, 1 + turn, axis=0) for turn in range(-(-options.frames // inferred.shape[1]))]
     actions = np.concatenate(turns, axis=1)[:, : options.frames]
     chosen = {"maskgit_steps": options.steps, "temperature": options.temperature}
-    chosen = {name: value for name, value in chosen.items() if value is not None}
     played = genie.generate(films[:, :1], actions, seed=options.seed, **chosen)
     shown = np.concatenate([films[:, :1], played], axis=1)[:, :: options.every]
     rows = [np.concatenate(list(film), axis=1) for film in shown]

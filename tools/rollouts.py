@@ -11,6 +11,7 @@ from genie_lite.data import open_dataset
 from genie_lite.evaluation import pick_clips, psnr
 
 AT_ONCE = 40
+CALM = ("wildest", "wild", "calm", "calmest")  # quarters of the films, by how well copying does
 
 
 def main() -> None:
@@ -19,13 +20,16 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="held-out films")
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--frames", type=int, default=17)
+    parser.add_argument("--steps", type=int, default=None, help="MaskGIT steps; the world's own unless given")
+    parser.add_argument("--temperature", type=float, default=None, help="the world's own unless given")
     options = parser.parse_args()
 
     genie, dataset = genie_lite.load(options.world, device="cpu"), open_dataset(options.data)
     starts, _ = pick_clips(dataset, options.clips, options.frames, seed=0)
     films = dataset.read_clips(starts, options.frames)
+    chosen = {"maskgit_steps": options.steps, "temperature": options.temperature}
     made = [
-        genie.generate(some[:, :1], genie.infer_actions(some), seed=at)
+        genie.generate(some[:, :1], genie.infer_actions(some), seed=at, **chosen)
         for at in range(0, len(films), AT_ONCE)
         for some in [films[at : at + AT_ONCE]]
     ]
@@ -35,8 +39,10 @@ def main() -> None:
     means = [gain[rng.integers(len(gain), size=len(gain))].mean(0) for _ in range(2000)]
     rows = {"rollout": rollout.mean(0), "copying": copying.mean(0), "gain": gain.mean(0)}
     rows |= {"gain, low": np.percentile(means, 2.5, axis=0), "gain, high": np.percentile(means, 97.5, axis=0)}
+    quarters = np.array_split(np.argsort(copying.mean(1)), 4)
+    rows |= {f"gain, {how}": gain[part].mean(0) for how, part in zip(CALM, quarters, strict=True)}
     for name, row in rows.items():
-        print(f"{name:10}", *(f"{value:6.2f}" for value in row))
+        print(f"{name:14}", *(f"{value:6.2f}" for value in row))
 
 
 if __name__ == "__main__":

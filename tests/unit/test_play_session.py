@@ -190,6 +190,7 @@ def test_two_keys_never_share_an_action_and_a_key_without_motion_is_left_out():
     jumping_right = [ActionLabel(3, -3), ActionLabel(2.5, 0), ActionLabel(-2, 0)]
     assert arrow_keys(jumping_right, 3) == {"left": 2, "up": 0, "right": 1}
     assert arrow_keys([ActionLabel(0, 0)] * 3, 3) == {}
+    assert arrow_keys([ActionLabel(-8.5, 8.5), ActionLabel(-6.9, 0)], 2) == {"left": 1, "down": 0}  # straight is better
 
 
 def test_without_labels_arrow_keys_count_through_the_actions():

@@ -157,7 +157,7 @@ class DynamicsConfig:
 
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
     mask_rate: tuple[float, float] = (0.5, 1.0)  # masking rate, drawn uniformly for each clip
-    corruption: float = 0.0  # most of a training clip's input tokens that others of the clip replace (paper: 0)
+    corruption: float = 0.0  # largest share of a clip's input tokens that others of it replace (paper: 0)
     previous_input: bool = False  # a place also sees its token of the frame before, which is never hidden (paper: no)
     loss_share: float = 1.0  # share of the hidden tokens, drawn at random, that the loss counts (paper: all)
     token_start: Literal["random", "codebook"] = "random"  # codebook: alike tokens begin alike (paper: not said)

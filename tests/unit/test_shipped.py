@@ -11,7 +11,7 @@ from genie_lite.nn import TemporalCache
 from genie_lite.play import read_labels
 
 BYTES = {"laptop": 15e6, "coinrun": 40e6}
-LEAST_SHARE = {"laptop": 0.03, "coinrun": 0.004}  # of eight actions, of twenty-four
+LEAST_SHARE = {"laptop": 0.03, "coinrun": 0.004}  # of eight actions, of thirty-two
 
 
 @pytest.fixture(scope="module", params=BYTES)

@@ -40,7 +40,7 @@ def run_variant(
     folder: str | Path,
     seed: int = 0,
     clips: int = 200,
-    frames: int | None = None,
+    frames: int = 16,
     progress: bool = True,
 ) -> Result:
     """Train one variant of a study and the dynamics model on top of it, and measure the world on held-out `test`.

@@ -111,8 +111,8 @@ def by_direction(labels: list[ActionLabel]) -> list[list[int]]:
 def arrow_keys(labels: list[ActionLabel] | None, num_latent_actions: int) -> dict[str, int]:
     """Which latent action each arrow key takes: the one whose typical motion goes furthest that way, and straight.
 
-    Motion aside counts half against it. No action gets two keys. A key for which no action moves its way (within 60 degrees) is left out. Without
-    labels left, up, right and down take the actions 0, 1, 2, 3 as far as there are any.
+    Motion aside counts half against it. No action gets two keys. A key for which no action moves its way (within 60
+    degrees) is left out. Without labels left, up, right and down take the actions 0, 1, 2, 3 as far as there are any.
     """
     if labels is None:
         return dict(zip(ARROWS, range(num_latent_actions), strict=False))

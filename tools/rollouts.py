@@ -8,7 +8,7 @@ import numpy as np
 
 import genie_lite
 from genie_lite.data import open_dataset
-from genie_lite.evaluation import pick_clips, psnr
+from genie_lite.evaluation import bootstrap_mean, pick_clips, psnr
 
 AT_ONCE = 40
 CALM = ("wildest", "wild", "calm", "calmest")  # quarters of the films, by how well copying does
@@ -35,10 +35,10 @@ def main() -> None:
     ]
     rollout = psnr(films[:, 1:], np.concatenate(made))
     copying = psnr(films[:, 1:], np.repeat(films[:, :1], options.frames - 1, axis=1))
-    gain, rng = rollout - copying, np.random.default_rng(0)
-    means = [gain[rng.integers(len(gain), size=len(gain))].mean(0) for _ in range(2000)]
-    rows = {"rollout": rollout.mean(0), "copying": copying.mean(0), "gain": gain.mean(0)}
-    rows |= {"gain, low": np.percentile(means, 2.5, axis=0), "gain, high": np.percentile(means, 97.5, axis=0)}
+    gain = rollout - copying
+    value, low, high = zip(*bootstrap_mean(gain), strict=True)
+    rows = {"rollout": rollout.mean(0), "copying": copying.mean(0)}
+    rows |= {"gain": value, "gain, low": low, "gain, high": high}
     quarters = np.array_split(np.argsort(copying.mean(1)), 4)
     rows |= {f"gain, {how}": gain[part].mean(0) for how, part in zip(CALM, quarters, strict=True)}
     for name, row in rows.items():

@@ -182,8 +182,7 @@ class DynamicsModel(nn.Module):
     def _corrupt(self, tokens: Tensor, generator: torch.Generator | None) -> Tensor:
         """Replace a share of tokens by others of the same clip, so that the model learns to doubt its own frames.
 
-        The share is drawn for every clip from U(0, `corruption`): a model that expects the same damage everywhere
-        would also mend what is right.
+        The share is drawn for every clip from U(0, `corruption`).
         """
         if not self.corruption:
             return tokens

@@ -68,8 +68,8 @@ def test_what_the_buttons_say_is_what_they_do(genie, films):
 def test_it_beats_copying_and_random_actions(genie, films):
     scores = score_rollouts(genie, films, maskgit_steps=8, seed=0)
     assert scores.delta[:, 3].mean() > 1.5
-    for t in (2, 4, 5, 8):  # the median: where nothing moves, a copy of the prompt is the real frame, at 48 dB
-        assert np.median(scores.gain[:, t - 1]) > 0, t
+    for t in (2, 4, 5, 8):
+        assert scores.gain[:, t - 1].mean() > 0, t
 
 
 def test_the_cache_is_as_exact_in_bfloat16_as_the_whole_film_is(genie, films):

@@ -9,14 +9,18 @@ import argparse
 import functools
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.measure import Work, hardware, interleave
+from benchmarks.stages import STAGES, PlainStep, some_frames
 from genie_lite import load_config
+from genie_lite.data import sample_dataset
 from genie_lite.models import Genie
 from genie_lite.nn.attention import attend
 from genie_lite.training.muon import Muon
@@ -80,6 +84,40 @@ def frame() -> Iterator[Contest]:
         yield f"a frame of 64 tokens, width {width}", {"one product": _work(one), "one a head": _work(each)}
 
 
+def products() -> Iterator[Contest]:
+    """A plain training step, and its matrix products alone: no implementation of the same function is quicker."""
+    config = load_config("laptop")
+    films = sample_dataset("train", config.model.frame_size)
+    for stage in STAGES:
+        step = PlainStep(config, stage, some_frames(films, getattr(config.training, stage), "cpu"))
+        with _Products() as recorded:
+            step()
+        yield f"training step, {stage}", {"plain": step, "its products": _work(recorded.again)}
+
+
+class _Products(TorchDispatchMode):
+    """Notes every matrix product that PyTorch makes (those inside fused attention excepted), to make it once more."""
+
+    KINDS = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm, torch.ops.aten.baddbmm)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Callable[[], object]] = []
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> object:
+        if function.overloadpacket in self.KINDS:
+            matrices = [torch.rand_like(x) for x in args if isinstance(x, Tensor)]  # strides are kept
+            self.made.append(functools.partial(function, *matrices, **(kwargs or {})))
+        return function(*args, **(kwargs or {}))
+
+    @torch.no_grad()
+    def again(self) -> None:
+        for product in self.made:
+            product()
+
+
 def _gradients(way: Callable[[], Tensor], inputs: tuple[Tensor, ...], pull: Tensor) -> object:
     return torch.autograd.grad(way(), inputs, pull)
 
@@ -92,7 +130,12 @@ def _work(function: Callable[[], object]) -> Work:
     return work
 
 
-CONTESTS: dict[str, Callable[[], Iterator[Contest]]] = {"muon": muon, "attention": attention, "frame": frame}
+CONTESTS: dict[str, Callable[[], Iterator[Contest]]] = {
+    "muon": muon,
+    "attention": attention,
+    "frame": frame,
+    "products": products,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -255,3 +255,17 @@ def test_the_small_contests_run(capsys, monkeypatch):
     name, contenders = next(parts.attention())
     assert name == "attention, tokenizer, space, float32"
     assert all(work() == 1.0 for work in contenders.values())
+
+
+def test_the_products_of_a_step_are_those_that_pytorch_counts():
+    from benchmarks import parts
+
+    name, contenders = next(parts.products())
+    assert name == "training step, tokenizer"
+    counted = {}
+    for who, work in contenders.items():
+        with FlopCounterMode(display=False) as counter:  # knows nothing of the CPU's fused attention
+            work()
+        counted[who] = counter.get_flop_counts()["Global"]
+    assert counted["its products"] == counted["plain"]
+    assert 0.8 < sum(counted["plain"].values()) / flops.step_flops(load_config("laptop"), "tokenizer") < 1

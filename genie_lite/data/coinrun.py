@@ -23,7 +23,7 @@ from tqdm import tqdm
 from ..config import DataConfig
 from .dataset import FrameDataset, open_dataset
 from .players import PLAYERS
-from .store import CHUNK_FRAMES, DatasetError, read_json
+from .store import CHUNK_FRAMES, LEVEL, DatasetError, read_json
 from .writer import DatasetWriter
 
 Split = Literal["train", "test"]
@@ -45,7 +45,7 @@ def collect(
     progress: bool = True,
     resume: bool = True,
     *,
-    level: int = 5,
+    level: int = LEVEL,
     chunk_frames: int = CHUNK_FRAMES,
 ) -> FrameDataset:
     """Collect `frames` frames (default: the split's number in `data`) to a Zarr folder and open it.
@@ -184,8 +184,8 @@ def _play_block(
     starts, seeds = [first], [envs.level_seeds()]
     player = PLAYERS[data.policy](data, envs.rng)
     shown = skip
+    pictures = envs.games.observe()[1]["rgb"]
     for t in range(length):
-        pictures = envs.games.observe()[1]["rgb"]
         for stream in range(streams):
             if skip <= first[stream] + t < stop:
                 writer.place(int(offset + first[stream] + t), pictures[stream : stream + 1])
@@ -195,7 +195,9 @@ def _play_block(
         for _ in range(data.action_repeat):
             # An episode that ended while its action was held waits for the others: the action is not the new one's.
             envs.games.act(np.where(ended, STILL, action).astype(np.int32))
-            ended |= envs.games.observe()[2].astype(bool)
+            _, seen, first_frames = envs.games.observe()
+            ended |= first_frames.astype(bool)
+        pictures = seen["rgb"]
         if ended.any():
             player.restart(np.flatnonzero(ended))
             if t + 1 < length:

@@ -11,7 +11,17 @@ import numpy as np
 from numcodecs import Blosc
 
 from .filling import ChunkFiller
-from .store import CHUNK_FRAMES, FORMAT, ROW_CHUNK, SMALL_ARRAYS, DatasetError, LocalChunks, read_json, replace_file
+from .store import (
+    CHUNK_FRAMES,
+    FORMAT,
+    LEVEL,
+    ROW_CHUNK,
+    SMALL_ARRAYS,
+    DatasetError,
+    LocalChunks,
+    read_json,
+    replace_file,
+)
 
 
 class DatasetWriter:
@@ -32,7 +42,7 @@ class DatasetWriter:
         *,
         arrays: Iterable[str] = (),
         chunk_frames: int = CHUNK_FRAMES,
-        level: int = 5,
+        level: int = LEVEL,
     ) -> None:
         """`frame_shape` is (H, W, C); `arrays` names what is stored beside frames and episode_starts; `level` 1-9."""
         self.path = Path(path)

@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.stages import OurStep, PlainStep, some_frames
 from genie_lite import load_config
+from genie_lite.cli_options import setting
 from genie_lite.data import open_dataset, sample_dataset
 from genie_lite.models import Genie
 
@@ -40,8 +41,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--data")
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="KEY=VALUE", help="a setting")
     options = parser.parse_args()
-    config = load_config(options.preset)
+    config = load_config(options.preset, dict(options.set))
     size = config.model.frame_size
     dataset = open_dataset(options.data, size) if options.data else sample_dataset("train", size)
     frames = some_frames(dataset, getattr(config.training, options.stage), options.device)

@@ -230,6 +230,7 @@ class StageConfig:
     steps: int = 1_000
     time_budget_minutes: float | None = None  # the schedule also ends when this much time is spent; None: no limit
     clips: int = 16  # clips per step
+    micro_batch: int | None = None  # clips that are in memory at once, gradients adding up over a step's; None: all
     frames: int = 16  # frames per clip
     frame_stride: int = 1  # stored frames from one frame of a clip to the next
     optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices of the blocks, adamw for the rest
@@ -252,6 +253,8 @@ class StageConfig:
         for name in ("steps", "clips", "frame_stride", "log_every"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         require(self.frames >= 2, "frames", self.frames, "2 or more frames per clip")
+        micro = self.micro_batch
+        require(micro is None or micro >= 1, "micro_batch", micro, "1 or more clips, or null for all")
         budget = self.time_budget_minutes
         require(budget is None or budget > 0, "time_budget_minutes", budget, "more than 0 minutes, or null")
 

@@ -79,7 +79,7 @@ def fit(
             done = _progress(stage, step, elapsed)
             row = None
             if step % stage.log_every == 0 or done >= 1:
-                values = [value.detach().clone() for value in result.values()]
+                values = list(result.values())
                 processes.average_(values)
                 numbers = dict(zip(result, map(float, values), strict=True))
                 row = {"step": step, "minutes": elapsed / 60, "lr": lr, "grad_norm": float(norm), **numbers}
@@ -112,10 +112,18 @@ def training_step(
     optimizers: dict[str, torch.optim.Optimizer],
     stage: StageConfig,
 ) -> tuple[Losses, Tensor]:
-    """Losses of frames [B, T, H, W, C] in [0, 1], backward, clip, step: the losses, and the norm before clipping."""
-    with autocast(frames.device, stage.precision):
-        result = losses(frames)
-    result["loss"].backward()
+    """Losses of frames [B, T, H, W, C] in [0, 1], backward, clip, step: the losses, and the norm before clipping.
+
+    With `stage.micro_batch` the clips go through in parts, of which only one is in memory; gradients and losses are
+    means over all clips. A codebook's running means and restarts see the parts one after the other.
+    """
+    result: Losses = {}
+    for part in frames.split(stage.micro_batch or len(frames)):
+        with autocast(frames.device, stage.precision):
+            found = losses(part)
+        share = len(part) / len(frames)
+        (share * found["loss"]).backward()
+        result = {name: share * value.detach() + result.get(name, 0.0) for name, value in found.items()}
     parameters = [p for p in model.parameters() if p.requires_grad]
     processes.average_(p.grad for p in parameters if p.grad is not None)
     norm = torch.nn.utils.clip_grad_norm_(parameters, stage.grad_clip or float("inf"))

@@ -19,9 +19,9 @@ from genie_lite.data import FrameDataset, sample_dataset
 from genie_lite.models import CheckpointError, DynamicsModel, Genie
 from genie_lite.storage import FolderInUseError
 from genie_lite.training import read_log, train_genie, train_tokenizer
-from genie_lite.training.loop import _progress, fit
+from genie_lite.training.loop import _progress, fit, training_step
 from genie_lite.training.optimizer import build_optimizers, set_progress
-from genie_lite.training.stages import PARTS
+from genie_lite.training.stages import PARTS, latent_action_losses, tokenizer_losses
 
 LONG = {f"training.{stage}.steps": 12 for stage in ("tokenizer", "genie", "latent_action", "dynamics")}
 EVERY = {f"training.{stage}.log_every": 1 for stage in ("tokenizer", "genie", "latent_action", "dynamics")}
@@ -262,6 +262,39 @@ def test_a_time_budget_ends_a_run_and_its_schedule():
     assert set_progress(optimizers, stage, 500, 0.0) == pytest.approx(stage.max_lr)
     assert set_progress(optimizers, stage, 500, 1.0) == pytest.approx(stage.min_lr)
     assert set_progress(optimizers, stage, 0, 0.0) == pytest.approx(stage.max_lr / stage.warmup_steps)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 2, 3])
+@pytest.mark.parametrize("part", ["tokenizer", "latent_action"])
+def test_clips_that_go_through_in_parts_give_the_gradients_of_all(dataset, part, micro_batch):
+    learned = {f"model.{part}.codebook.update": "gradient", f"model.{part}.codebook.restart_after": 0}
+    torch.manual_seed(0)
+    model = getattr(Genie(load_config("tiny", learned)), part)
+    for weights in model.parameters():  # fresh blocks do nothing
+        torch.nn.init.normal_(weights, std=0.2)
+    measure = {"tokenizer": tokenizer_losses, "latent_action": latent_action_losses}[part]
+    frames = torch.from_numpy(dataset.read_clips(dataset.clip_starts(4)[[0, 90, 180]], 4)).float() / 255
+    seen: list[int] = []
+
+    def losses(clips: torch.Tensor) -> dict[str, torch.Tensor]:
+        seen.append(len(clips))
+        return measure(model, clips)
+
+    found = []
+    for size in (None, micro_batch):
+        model.zero_grad()
+        result, norm = training_step(model, losses, frames, {}, StageConfig(micro_batch=size, precision="float32"))
+        found.append((float(result["loss"]), float(norm), [p.grad.clone() for p in model.parameters()]))
+    assert seen == {1: [3, 1, 1, 1], 2: [3, 2, 1], 3: [3, 3]}[micro_batch]
+    assert found[1][:2] == pytest.approx(found[0][:2], rel=1e-5)
+    assert found[0][1] > 0
+    for whole, parts in zip(found[0][2], found[1][2], strict=True):
+        torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-7)
+
+
+def test_a_micro_batch_of_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"micro_batch: found 0, wanted 1 or more clips"):
+        load_config("tiny", {"training.genie.micro_batch": 0})
 
 
 def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest():

@@ -10,6 +10,7 @@ one is not atomic and the other differs between versions.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -22,6 +23,7 @@ FORMAT = "genie-lite frames"
 CHUNK_FRAMES = 32  # a 16-frame clip touches one or two chunks; twice the frames of a clip compress 15 % smaller
 LEVEL = 3  # of 1-9: a fifth more disk than 5, for three fifths of the work while films are collected
 ROW_CHUNK = 65_536  # entries per chunk of the one-dimensional arrays
+_numbers = itertools.count()  # of temporary files
 SMALL_ARRAYS = {"episode_starts": "<i8", "level_seeds": "<i8", "env_actions": "|u1"}
 
 
@@ -40,19 +42,43 @@ def read_json(path: Path) -> dict[str, Any]:
     return tree
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. DatasetError when the disk refuses."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+def write_part(path: Path, content: bytes) -> Path:
+    """Write what will be file `path` beside it: the temporary file, of a name of its own, for `put_in_place`."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{next(_numbers)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+    return temporary
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Let a file of `write_part` be `path`, in place of what was there."""
+    try:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise DatasetError(
-            f"{path}: cannot be written ({error}); make room or choose another folder, then run the "
-            "same command again: it goes on from the last finished block"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. DatasetError when the disk refuses."""
+    put_in_place(write_part(path, content), path)
+
+
+def remove_parts(path: Path) -> None:
+    """Delete temporary files under `path` that nobody put in place."""
+    for unfinished in path.rglob("*.part"):
+        unfinished.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> DatasetError:
+    return DatasetError(
+        f"{path}: cannot be written ({error}); make room or choose another folder, then run the "
+        "same command again: it goes on from the last finished block"
+    )
 
 
 class LocalChunks:

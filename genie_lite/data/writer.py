@@ -19,8 +19,11 @@ from .store import (
     SMALL_ARRAYS,
     DatasetError,
     LocalChunks,
+    put_in_place,
     read_json,
+    remove_parts,
     replace_file,
+    write_part,
 )
 
 
@@ -58,7 +61,7 @@ class DatasetWriter:
         )
         for name in ("episode_starts", *arrays):
             self._rows[name] = np.zeros(0, SMALL_ARRAYS[name])
-        self._filler = ChunkFiller(self._codec, chunk_frames, frame_shape)
+        self._filler = ChunkFiller(self._codec, chunk_frames, frame_shape, self._write_chunk)
         self.attributes = {
             "format": FORMAT,
             "format_version": 1,
@@ -89,7 +92,7 @@ class DatasetWriter:
     def place(self, first: int, frames: np.ndarray) -> None:
         """Take frames uint8 [n, H, W, C] that `commit` will add; `first` is the number of the first in the dataset.
 
-        Nothing is written: a kill before the commit leaves the dataset as it was.
+        Full chunks are written under temporary names: a kill before the commit leaves the dataset as it was.
         """
         if frames.dtype != np.uint8 or frames.shape[1:] != self.shape:
             raise DatasetError(
@@ -106,8 +109,8 @@ class DatasetWriter:
         if self.attributes["complete"]:
             self.attributes["complete"] = False
             self._write_attributes()
-        for index, content in self._filler.finish().items():
-            replace_file(self.path / "frames" / f"{index}.0.0.0", content)
+        for index, temporary in self._filler.finish().items():
+            put_in_place(temporary, self._chunk_file(index))
         rows = {**rows, "episode_starts": np.asarray(episode_starts) + self.num_frames}
         before = {name: len(values) for name, values in self._rows.items()}
         for name, values in rows.items():
@@ -118,8 +121,15 @@ class DatasetWriter:
 
     def finish(self) -> None:
         """Declare the dataset complete; only then can it be opened."""
+        remove_parts(self.path)
         self.attributes["complete"] = True
         self._write_attributes()
+
+    def _chunk_file(self, index: int) -> Path:
+        return self.path / "frames" / f"{index}.0.0.0"
+
+    def _write_chunk(self, index: int, content: bytes) -> Path:
+        return write_part(self._chunk_file(index), content)
 
     def _check(self, count: int, episode_starts: np.ndarray, rows: dict[str, np.ndarray]) -> None:
         if self.num_frames == 0 and (len(episode_starts) == 0 or episode_starts[0] != 0):
@@ -170,8 +180,7 @@ class DatasetWriter:
 
     def _resume(self, frame_shape: tuple[int, int, int]) -> None:
         self.attributes = self._found()
-        for unfinished in self.path.rglob("*.part"):
-            unfinished.unlink(missing_ok=True)
+        remove_parts(self.path)
         reader = LocalChunks(self.path, "frames")
         if reader.shape[1:] != frame_shape:
             raise DatasetError(
@@ -185,7 +194,7 @@ class DatasetWriter:
                 count = counts.get(name, int(self.attributes["episodes_written"]))
                 parts = [rows.read(index) for index in range(-(-count // rows.chunk))]
                 self._rows[name] = np.concatenate([np.zeros(0, SMALL_ARRAYS[name]), *parts])[:count]
-        self._filler = ChunkFiller(self._codec, self.chunk, frame_shape)
+        self._filler = ChunkFiller(self._codec, self.chunk, frame_shape, self._write_chunk)
         if left := self.num_frames % self.chunk:
             self._filler.place(self.num_frames - left, reader.read(self.num_frames // self.chunk)[:left])
 

@@ -95,6 +95,10 @@ def run_variant(
         model, memory = genie.latent_action, {}
     world = train_genie(config, train, folder / "dynamics", tokenizer=genie, parts=("dynamics",), progress=progress)
     logs = {stage: read_log(folder / stage) for stage in stages}
+    report = evaluate_genie(
+        world, test, clips=clips, frames=frames, stride=config.training.dynamics.frame_stride, progress=progress
+    ).to_dict()
+    report["settings"]["dataset"] = Path(report["settings"]["dataset"]).name  # results may ship; folders do not
     result: Result = {
         "format_version": storage.FORMAT_VERSION,
         "study": study,
@@ -106,9 +110,7 @@ def run_variant(
         "steps": {stage: int(log["step"][-1]) for stage, log in logs.items()},
         "minutes": {stage: float(log["minutes"][-1]) for stage, log in logs.items()},
         "steps_per_second": float(logs[stages[0]]["step"][-1] / (60 * logs[stages[0]]["minutes"][-1])),
-        "report": evaluate_genie(
-            world, test, clips=clips, frames=frames, stride=config.training.dynamics.frame_stride, progress=progress
-        ).to_dict(),
+        "report": report,
         "machine": {"device": str(world.device), "threads": torch.get_num_threads(), "torch": torch.__version__},
         "settings": settings,
     }

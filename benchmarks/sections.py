@@ -6,6 +6,7 @@ Every "ratio" is of two contenders that took turns in one run: the median over r
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,14 +171,16 @@ def collecting(bench: Bench, seconds: float) -> Report:
         return {"skipped": "Collecting was left out: procgen is not installed."}
     data = bench.config.data
     frames = data.frames_per_level or -(-coinrun.LONGEST_EPISODE // data.action_repeat)
+    number = itertools.count()
+    bare = {f"procgen, {threads} threads": _games(data, threads) for threads in (0, min(data.num_envs, cores()))}
+    with tempfile.TemporaryDirectory() as folder:  # removed when all is measured
 
-    def collected() -> float:
-        with tempfile.TemporaryDirectory() as folder:
-            films = collect(data, Path(folder) / "films.zarr", frames=frames * data.num_envs, progress=False)
+        def collected() -> float:
+            path = Path(folder) / f"films-{next(number)}.zarr"
+            films = collect(data, path, frames=frames * data.num_envs, progress=False)
             return float(films.num_frames * data.action_repeat)
 
-    bare = {f"procgen, {threads} threads": _games(data, threads) for threads in (0, min(data.num_envs, cores()))}
-    rates = bench.turns({"collect": collected, **bare}, seconds)
+        rates = bench.turns({"collect": collected, **bare}, seconds)
     fastest = max(bare, key=lambda name: float(np.median(rates[name])))
     found = {name: summary(rate) for name, rate in rates.items()}
     against = {"against": fastest, "ratio": ratio(rates, "collect", fastest)}

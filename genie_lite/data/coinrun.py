@@ -135,12 +135,6 @@ def import_procgen() -> Any:
     return procgen
 
 
-def num_threads(games: int) -> int:
-    """Procgen's threads for so many games: 0 (the caller plays them) where that leaves one core for compressing."""
-    cores = os.cpu_count() or 1
-    return 0 if cores <= 2 else min(games, cores)
-
-
 class _Envs:
     """The first `streams` of the `num_envs` games of one block, side by side."""
 
@@ -152,7 +146,7 @@ class _Envs:
             "distribution_mode": data.distribution_mode,
             "use_backgrounds": data.backgrounds,
             "restrict_themes": data.restrict_themes,
-            "num_threads": num_threads(streams),
+            "num_threads": min(streams, os.cpu_count() or 1),
             "rand_seed": int(self.rng.integers(2**31 - 1)),
         }
         # num_levels is never 0, which procgen reads as "all levels": DataConfig sees to it.
@@ -185,10 +179,14 @@ def _play_block(
     player = PLAYERS[data.policy](data, envs.rng)
     shown = skip
     pictures = envs.games.observe()[1]["rgb"]
+    pile = np.empty((streams, CHUNK_FRAMES, *FRAME_SHAPE), np.uint8)  # frames go to the writer some at a time
     for t in range(length):
-        for stream in range(streams):
-            if skip <= first[stream] + t < stop:
-                writer.place(int(offset + first[stream] + t), pictures[stream : stream + 1])
+        pile[:, t % CHUNK_FRAMES] = pictures[:streams]
+        if (t + 1) % CHUNK_FRAMES == 0 or t + 1 == length:
+            begin = t - t % CHUNK_FRAMES
+            for stream in range(streams):
+                low, high = (int(np.clip(n, skip, stop)) for n in (first[stream] + begin, first[stream] + t + 1))
+                writer.place(offset + low, pile[stream, low - first[stream] - begin : high - first[stream] - begin])
         action = player.choose(pictures[:streams])[:streams]
         actions[:, t] = action
         ended = np.zeros(streams, bool)

@@ -183,10 +183,10 @@ def _play_block(
     for t in range(length):
         pile[:, t % CHUNK_FRAMES] = pictures[:streams]
         if (t + 1) % CHUNK_FRAMES == 0 or t + 1 == length:
-            begin = t - t % CHUNK_FRAMES
             for stream in range(streams):
-                low, high = (int(np.clip(n, skip, stop)) for n in (first[stream] + begin, first[stream] + t + 1))
-                writer.place(offset + low, pile[stream, low - first[stream] - begin : high - first[stream] - begin])
+                begin, end = first[stream] + t - t % CHUNK_FRAMES, first[stream] + t + 1
+                low, high = int(np.clip(begin, skip, stop)), int(np.clip(end, skip, stop))
+                writer.place(offset + low, pile[stream, low - begin : high - begin])
         action = player.choose(pictures[:streams])[:streams]
         actions[:, t] = action
         ended = np.zeros(streams, bool)

@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=11, help="rounds that contenders take turns in (default: 11)")
     parser.add_argument("--minutes", type=float, default=10.0,
                         help="after this long fewer rounds are made, never under three (default: 10)")  # fmt: skip
-    parser.add_argument("--data", help="films to train on and to read (default: those that ship)")
+    parser.add_argument("--data", help="videos to train on and to read (default: those that ship)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
     parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
     parser.add_argument("--readme", type=Path, help="put the tables between the bench markers of this file")

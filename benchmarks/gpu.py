@@ -8,9 +8,9 @@ from benchmarks.flops import peak_flops, step_flops
 from benchmarks.measure import summary
 from benchmarks.sections import Bench, Report, matmul
 from benchmarks.stages import PAPER_STAGES, OurStep, precision_of, some_frames
+from genie_lite.api import Genie
 from genie_lite.config import Config
-from genie_lite.models import Genie
-from genie_lite.training.optimizer import build_optimizers
+from genie_lite.training.optim import build_optimizers
 
 
 def gpu(bench: Bench, seconds: float) -> Report:

@@ -15,9 +15,9 @@ import torch
 
 from benchmarks.stages import OurStep, PlainStep, some_frames
 from genie_lite import load_config
+from genie_lite.api import Genie
 from genie_lite.cli_options import setting
 from genie_lite.data import open_dataset, sample_dataset
-from genie_lite.models import Genie
 
 WHO = ("nothing", "ours", "plain")  # nothing: the models are made, no step is taken
 

@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.measure import Work, hardware, interleave
 from benchmarks.stages import STAGES, PlainStep, some_frames
 from genie_lite import load_config
+from genie_lite.api import Genie
 from genie_lite.data import sample_dataset
-from genie_lite.models import Genie
 from genie_lite.nn.attention import attend
 from genie_lite.training.muon import Muon
 
@@ -87,9 +87,9 @@ def frame() -> Iterator[Contest]:
 def products() -> Iterator[Contest]:
     """A plain training step, and its matrix products alone: with these kernels the same function takes no less."""
     config = load_config("laptop")
-    films = sample_dataset("train", config.model.frame_size)
+    videos = sample_dataset("train", config.model.frame_size)
     for stage in STAGES:
-        step = PlainStep(config, stage, some_frames(films, getattr(config.training, stage), "cpu"))
+        step = PlainStep(config, stage, some_frames(videos, getattr(config.training, stage), "cpu"))
         with _Products() as recorded:
             step()
         yield f"training step, {stage}", {"plain": step, "its products": _work(recorded.again)}

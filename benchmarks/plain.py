@@ -13,8 +13,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from benchmarks.plain_parts import PlainQuantizer, PlainTransformer
+from genie_lite.api import Genie
 from genie_lite.config import Config, ModelConfig
-from genie_lite.models import Genie
 from genie_lite.nn import Patches
 
 

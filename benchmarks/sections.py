@@ -22,10 +22,11 @@ from benchmarks.memory import peak_memory
 from benchmarks.plain import plain_copy
 from benchmarks.plain_play import PlainPlay
 from benchmarks.stages import PAPER_STAGES, STAGES, OurStep, PlainStep, precision_of, some_frames
+from genie_lite.api import Genie
 from genie_lite.config import Config, DataConfig
-from genie_lite.data import ClipLoader, FrameDataset, coinrun, collect, data_folder, players, procgen_available
+from genie_lite.data import ClipLoader, FrameDataset, coinrun, collect, data_folder, policies, procgen_available
+from genie_lite.inference import Rollout
 from genie_lite.machine import cores
-from genie_lite.models import Genie, Rollout
 
 Report = dict[str, Any]
 MASKGIT_STEPS = (1, 2, 4, 8, 25)
@@ -38,7 +39,7 @@ class Bench:
     preset: str
     config: Config
     dataset: FrameDataset
-    data: str | None  # where the films are, None for those that ship
+    data: str | None  # where the videos are, None for those that ship
     device: str
     repeats: int
     quick: bool  # a smoke test: as little as shows that it runs
@@ -153,8 +154,8 @@ def reading(bench: Bench, seconds: float) -> Report:
         per_step = settings.clips * settings.frames
         frames = {name: summary([r * per_step for r in rate]) for name, rate in rates.items()}
         stages[stage] = {"frames_per_second": frames, "ratio": ratio(rates, "read", "train")}
-    films = f"{bench.dataset.num_frames:,} frames" if bench.data else "the shipped films"
-    return {"dataset": films, "stages": stages}
+    videos = f"{bench.dataset.num_frames:,} frames" if bench.data else "the shipped videos"
+    return {"dataset": videos, "stages": stages}
 
 
 def _reader(loader: ClipLoader) -> Work:
@@ -176,9 +177,9 @@ def collecting(bench: Bench, seconds: float) -> Report:
     with tempfile.TemporaryDirectory() as folder:  # removed when all is measured
 
         def collected() -> float:
-            path = Path(folder) / f"films-{next(number)}.zarr"
-            films = collect(data, path, frames=frames * data.num_envs, progress=False)
-            return float(films.num_frames * data.action_repeat)
+            path = Path(folder) / f"videos-{next(number)}.zarr"
+            videos = collect(data, path, frames=frames * data.num_envs, progress=False)
+            return float(videos.num_frames * data.action_repeat)
 
         rates = bench.turns({"collect": collected, **bare}, seconds)
     fastest = max(bare, key=lambda name: float(np.median(rates[name])))
@@ -188,7 +189,7 @@ def collecting(bench: Bench, seconds: float) -> Report:
 
 
 def _games(data: DataConfig, threads: int) -> Work:
-    """Procgen alone, made with the options that films are collected with, and played at random."""
+    """Procgen alone, made with the options that videos are collected with, and played at random."""
     games = coinrun.import_procgen().ProcgenGym3Env(
         num=data.num_envs, env_name="coinrun", start_level=data.train_levels[0], num_levels=data.train_levels[1],
         distribution_mode=data.distribution_mode, use_backgrounds=data.backgrounds,
@@ -199,7 +200,7 @@ def _games(data: DataConfig, threads: int) -> Work:
     def played() -> float:
         for _ in range(steps):
             games.observe()
-            games.act(rng.integers(players.NUM_ENV_ACTIONS, size=data.num_envs, dtype=np.int32))
+            games.act(rng.integers(policies.NUM_ENV_ACTIONS, size=data.num_envs, dtype=np.int32))
         return float(steps * data.num_envs)
 
     return played

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.plain import plain_copy, plain_step
+from genie_lite.api import Genie
 from genie_lite.config import Config, StageConfig
 from genie_lite.data import FrameDataset
-from genie_lite.models import Genie
 from genie_lite.nn import STTransformer, native_bfloat16
 from genie_lite.training.loop import Losses, training_step
-from genie_lite.training.optimizer import build_optimizers, set_progress
+from genie_lite.training.optim import build_optimizers, set_progress
 from genie_lite.training.stages import PARTS, genie_losses, tokenizer_losses
 
 STAGES = ("tokenizer", "latent_action", "dynamics")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from genie_lite.config import Config, ConfigError, load_config, presets
 
 if TYPE_CHECKING:
-    from genie_lite.models import Genie
+    from genie_lite.api import Genie
 
 __version__ = "0.1.0"
 __all__ = ["Config", "ConfigError", "doctor", "load", "load_config", "presets"]
@@ -21,8 +21,8 @@ def load(name_or_path: str | Path, device: str | None = None) -> Genie:
     """
     import torch
 
+    from genie_lite.api import CheckpointError, Genie
     from genie_lite.data import data_folder
-    from genie_lite.models import CheckpointError, Genie
 
     folder = Path(name_or_path)
     shipped = data_folder() / "checkpoints"
@@ -38,6 +38,6 @@ def load(name_or_path: str | Path, device: str | None = None) -> Genie:
 
 def doctor() -> Any:
     """What is installed, what is missing, what this machine can do, and what that means for run times."""
-    from genie_lite.checkup import examine
+    from genie_lite.diagnostics import examine
 
     return examine()

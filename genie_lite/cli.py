@@ -18,8 +18,8 @@ from genie_lite.cli_options import SPLITS, STAGES, parser
 from genie_lite.config import Config, load_config, presets
 
 if TYPE_CHECKING:
+    from genie_lite.api import Genie
     from genie_lite.data import FrameDataset
-    from genie_lite.models import Genie
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +57,7 @@ def _presets(options: argparse.Namespace) -> None:
 def _params(options: argparse.Namespace) -> None:
     import torch
 
-    from genie_lite.models import Genie
+    from genie_lite.api import Genie
 
     config = _config(options)
     with torch.device("meta"):
@@ -160,7 +160,7 @@ def _config(options: argparse.Namespace) -> Config:
 
 
 def _dataset(folder: str, split: str, config: Config) -> FrameDataset:
-    """`folder/<split>.zarr` where there is one, else `folder` itself (a dataset, a film, a folder of films, a URL)."""
+    """`folder/<split>.zarr` where there is one, else `folder` itself (a dataset, a video, a folder of videos, a URL)."""
     from genie_lite.data import open_dataset
 
     inside = Path(folder) / f"{split}.zarr"

@@ -26,25 +26,25 @@ def parser() -> argparse.ArgumentParser:
     params.add_argument("preset", metavar="PRESET", help="a preset's name, or a .yaml file")
     _add_set(params)
 
-    collect = _command(commands, "collect", "collect CoinRun films into FOLDER/train.zarr and FOLDER/test.zarr")
+    collect = _command(commands, "collect", "collect CoinRun videos into FOLDER/train.zarr and FOLDER/test.zarr")
     collect.add_argument("--preset", default="laptop", help="a preset's name, or a .yaml file (default: laptop)")
-    collect.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the films go")
+    collect.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the videos go")
     collect.add_argument("--split", choices=(*SPLITS, "both"), default="both")
     collect.add_argument("--frames", type=_positive, metavar="N", help="frames of each split (default: the preset's)")
     _add_set(collect)
     collect.set_defaults(when_stopped="What was collected is in {out}; the same command goes on from there.")
 
-    data = commands.add_parser("data", help="check a dataset, or show the films that ship")
+    data = commands.add_parser("data", help="check a dataset, or show the videos that ship")
     data_commands = data.add_subparsers(title="commands", metavar="COMMAND", required=True)
     check = _command(data_commands, "data check", "look for damage in a dataset; exit status 1 when there is some")
     check.add_argument("path", help="a Zarr folder or URL")
-    sample = _command(data_commands, "data sample", "show the CoinRun films that ship")
+    sample = _command(data_commands, "data sample", "show the CoinRun videos that ship")
     sample.add_argument("--out", type=Path, metavar="FOLDER", help="copy them there, fit for --data")
 
     train = _command(commands, "train", "train one stage")
     train.add_argument("stage", choices=STAGES, metavar="STAGE", help=f"{', '.join(STAGES)} (genie: the last two)")
     train.add_argument("--preset", default="laptop", help="a preset's name, or a .yaml file (default: laptop)")
-    train.add_argument("--data", required=True, metavar="FOLDER", help="films: of collect, or your own")
+    train.add_argument("--data", required=True, metavar="FOLDER", help="videos: of collect, or your own")
     train.add_argument(
         "--run", type=Path, required=True, metavar="FOLDER", help="logs, samples and checkpoint go to FOLDER/STAGE"
     )
@@ -55,9 +55,9 @@ def parser() -> argparse.ArgumentParser:
     _add_set(train)
     train.set_defaults(when_stopped="What was trained is in {run}; the same command with --resume goes on from there.")
 
-    evaluate = _command(commands, "evaluate", "measure a trained Genie on films it has not seen")
+    evaluate = _command(commands, "evaluate", "measure a trained Genie on videos it has not seen")
     evaluate.add_argument("checkpoint", metavar="CHECKPOINT", help="a shipped name, or a checkpoint folder")
-    evaluate.add_argument("--data", required=True, metavar="FOLDER", help="films: of collect, or your own")
+    evaluate.add_argument("--data", required=True, metavar="FOLDER", help="videos: of collect, or your own")
     evaluate.add_argument(
         "--clips", type=_positive, default=200, metavar="N", help="clips to measure on (default: 200)"
     )
@@ -69,11 +69,11 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--fvd-sha256", metavar="HEX", help="SHA-256 that those weights must have")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
 
-    play = _command(commands, "play", "play latent actions and save the film as a GIF")
+    play = _command(commands, "play", "play latent actions and save the video as a GIF")
     play.add_argument("checkpoint", metavar="CHECKPOINT", help="a shipped name, or a checkpoint folder")
     play.add_argument("--actions", type=_latent_actions, required=True, metavar="0,0,3", help="latent actions to take")
     play.add_argument("--out", type=Path, default=Path("world.gif"), metavar="FILE", help="(default: world.gif)")
-    play.add_argument("--prompt", metavar="PICTURE", help="where play starts (default: a frame of the shipped films)")
+    play.add_argument("--prompt", metavar="PICTURE", help="where play starts (default: a frame of the shipped videos)")
     play.add_argument("--maskgit-steps", type=_positive, metavar="N", help="(default: the world's own)")
     play.add_argument("--temperature", type=float, metavar="X", help="(default: the world's own)")
     play.add_argument("--seed", type=int, default=0)

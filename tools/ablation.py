@@ -1,6 +1,6 @@
 """The paper's ablations, one command each: `latent-action` (table 2) and `tokenizer` (table 3).
 
-Trains every variant with every seed for the same number of steps, measures the worlds on held-out films, writes
+Trains every variant with every seed for the same number of steps, measures the worlds on held-out videos, writes
 OUT/STUDY-PRESET.json and prints it as a Markdown table beside the paper's claims. Stop it at will: the same command
 goes on where it was, and what is finished is not run again.
 """
@@ -19,7 +19,7 @@ from genie_lite.cli_options import SPLITS, setting
 from genie_lite.config import Config, load_config
 from genie_lite.data import course_dataset, open_dataset, sample_dataset
 
-SHIPPED = {"laptop": "laptop", "tiny": "laptop"}  # presets whose films the shipped world has learned
+SHIPPED = {"laptop": "laptop", "tiny": "laptop"}  # presets whose videos the shipped world has learned
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,12 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of training (default: 0)")
     parser.add_argument("--variants", nargs="+", default=[], help="some of the variants (default: all)")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="(default: runs/ablation)")
-    parser.add_argument("--data", help="films with train.zarr and test.zarr (default: collected into OUT/data)")
+    parser.add_argument("--data", help="videos with train.zarr and test.zarr (default: collected into OUT/data)")
     parser.add_argument("--base", help="the world whose other models are shared (default at laptop: the shipped one)")
     parser.add_argument("--clips", type=int, default=200, help="held-out clips to measure on (default: 200)")
     parser.add_argument("--minutes", type=float, help="time budget of each stage; without one, all steps are made")
     parser.add_argument("--set", type=setting, action="append", default=[], metavar="KEY=VALUE", help="a setting")
-    parser.add_argument("--quick", action="store_true", help="preset tiny, shipped films, 4 clips: seconds, for tests")
+    parser.add_argument("--quick", action="store_true", help="preset tiny, shipped videos, 4 clips: seconds, for tests")
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -69,11 +69,11 @@ def run(options: argparse.Namespace) -> list[dict]:
             "(genie-lite train) and give its checkpoint folder"
         )
     if options.data:
-        films = [open_dataset(Path(options.data) / f"{split}.zarr", config.model.frame_size) for split in SPLITS]
+        videos = [open_dataset(Path(options.data) / f"{split}.zarr", config.model.frame_size) for split in SPLITS]
     elif preset == "tiny":
-        films = [sample_dataset(split, config.model.frame_size) for split in SPLITS]
+        videos = [sample_dataset(split, config.model.frame_size) for split in SPLITS]
     else:
-        films = [course_dataset(config, options.out / "data", split) for split in SPLITS]
+        videos = [course_dataset(config, options.out / "data", split) for split in SPLITS]
     return ablations.run_study(
         options.study,
         config,
@@ -81,8 +81,8 @@ def run(options: argparse.Namespace) -> list[dict]:
         out=options.out,
         variants=options.variants,
         base=genie_lite.load(base),
-        train=films[0],
-        test=films[1],
+        train=videos[0],
+        test=videos[1],
         clips=4 if options.quick else options.clips,
         progress=not options.no_progress,
     )

@@ -1,6 +1,6 @@
 """Plays a hundred frames from each of a few prompts and shows every fifth: does the world dissolve?
 
-The buttons pressed are latent actions inferred from other held-out films, one film after the other.
+The buttons pressed are latent actions inferred from other held-out videos, one video after the other.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def main() -> None:
     dataset = sample_dataset("test", game=sample_game(genie.config))
     length = 16
     starts, _ = pick_clips(dataset, options.prompts, length, seed=options.seed)
-    films = dataset.read_clips(starts, length)
-    inferred = genie.infer_actions(films)  # [prompts, 15]
+    videos = dataset.read_clips(starts, length)
+    inferred = genie.infer_actions(videos)  # [prompts, 15]
     turns = [np.roll(inferred, 1 + turn, axis=0) for turn in range(-(-options.frames // inferred.shape[1]))]
     actions = np.concatenate(turns, axis=1)[:, : options.frames]
     chosen = {"maskgit_steps": options.steps, "temperature": options.temperature}
-    played = genie.generate(films[:, :1], actions, seed=options.seed, **chosen)
-    shown = np.concatenate([films[:, :1], played], axis=1)[:, :: options.every]
-    rows = [np.concatenate(list(film), axis=1) for film in shown]
+    played = genie.generate(videos[:, :1], actions, seed=options.seed, **chosen)
+    shown = np.concatenate([videos[:, :1], played], axis=1)[:, :: options.every]
+    rows = [np.concatenate(list(video), axis=1) for video in shown]
     Image.fromarray(np.concatenate(rows, axis=0)).save(options.out)
     print(f"{options.out}: frames 0, {options.every}, {2 * options.every}, ... of {options.frames} played")
 

@@ -18,8 +18,8 @@ PAPER, INK, ACCENT = (255, 255, 255), (60, 60, 60), (200, 70, 30)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", default="laptop")
-    parser.add_argument("--start", type=int, default=0, help="index of the prompt frame among the sample's test films")
-    parser.add_argument("--buttons", type=int, default=8, help="how many to press: those seen most often in films")
+    parser.add_argument("--start", type=int, default=0, help="index of the prompt frame among the sample's test videos")
+    parser.add_argument("--buttons", type=int, default=8, help="how many to press: those seen most often in videos")
     parser.add_argument("--length", type=int, default=14, help="frames to play")
     parser.add_argument("--steps", type=int, default=None, help="MaskGIT steps; the preset's unless given")
     parser.add_argument("--scale", type=int, default=3)
@@ -33,10 +33,10 @@ def main() -> None:
     prompt = dataset.read_clips(np.array([options.start]), 2)[0, :1]
     count = len(common)
     actions = np.repeat(np.array(common)[:, None], options.length, axis=1)
-    films = genie.generate(np.repeat(prompt[None], count, axis=0), actions, maskgit_steps=options.steps, seed=1)
+    videos = genie.generate(np.repeat(prompt[None], count, axis=0), actions, maskgit_steps=options.steps, seed=1)
     first = genie.decode(genie.encode(prompt))[0]
     frames = [sheet(np.repeat(first[None], count, axis=0), common, labels, options.scale, pressed=False)] * 3
-    frames += [sheet(films[:, t], common, labels, options.scale, pressed=True) for t in range(options.length)]
+    frames += [sheet(videos[:, t], common, labels, options.scale, pressed=True) for t in range(options.length)]
     frames[0].save(
         options.out, save_all=True, append_images=[*frames[1:], frames[-1], frames[-1]], duration=180, loop=0,
         optimize=True,

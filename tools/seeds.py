@@ -1,4 +1,4 @@
-"""One recipe, several seeds: every stage trained from scratch, the worlds measured on held-out films, one table.
+"""One recipe, several seeds: every stage trained from scratch, the worlds measured on held-out videos, one table.
 
 Stages take the preset's own steps and time budgets, as in the notebooks. Stop it at will: the same command goes on
 where it was, and what is finished is not run again. OUT/seed-N/report.json holds everything `genie-lite evaluate` says.
@@ -11,11 +11,11 @@ import logging
 import sys
 from pathlib import Path
 
+from genie_lite.api import Genie
 from genie_lite.cli_options import setting
 from genie_lite.config import Config, load_config
 from genie_lite.data import FrameDataset, course_dataset, open_dataset, sample_dataset
 from genie_lite.evaluation import Report, evaluate_genie
-from genie_lite.models import Genie
 from genie_lite.training import read_log, train_genie, train_tokenizer
 
 STAGES = ("tokenizer", "latent_action", "dynamics")
@@ -51,17 +51,17 @@ def main(arguments: list[str] | None = None) -> int:
         overrides = dict(options.set) | {f"training.{stage}.seed": seed for stage in STAGES}
         config = load_config(options.preset, overrides)
         folder = options.out / f"seed-{seed}"
-        genie = train(config, films(options, config, "train"), folder)
+        genie = train(config, videos(options, config, "train"), folder)
         if not (folder / "report.json").exists():
             stride = config.training.dynamics.frame_stride
-            held_out = films(options, config, "test")
+            held_out = videos(options, config, "test")
             evaluate_genie(genie, held_out, clips=options.clips, stride=stride).to_json(folder / "report.json")
         reports[seed] = Report.from_json(folder / "report.json")
     print(table(reports, options.out))
     return 0
 
 
-def films(options: argparse.Namespace, config: Config, split: str) -> FrameDataset:
+def videos(options: argparse.Namespace, config: Config, split: str) -> FrameDataset:
     if options.data is not None:
         return open_dataset(options.data / f"{split}.zarr", config.model.frame_size)
     if options.preset == "tiny":

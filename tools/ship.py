@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 import genie_lite
+from genie_lite.api import Genie
 from genie_lite.data import data_folder, open_dataset, sample_dataset, sample_game
 from genie_lite.evaluation import describe_actions, evaluate_genie
-from genie_lite.models import Genie
 from genie_lite.training import read_log
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="name to ship it under, for genie_lite.load(name)")
     parser.add_argument("runs", type=Path, help="folder that holds the stages' run folders")
-    parser.add_argument("--data", default=None, help="held-out films to measure on (default: the shipped sample's)")
+    parser.add_argument("--data", default=None, help="held-out videos to measure on (default: the shipped sample's)")
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--recipe", default=None, help="how it was trained (default: by its preset)")
     parser.add_argument("--hardware", default=f"{platform.machine()}, {torch.get_num_threads()} threads")
@@ -27,12 +27,12 @@ def main() -> None:
 
     genie = Genie.load(options.runs / "dynamics" / "checkpoint")
     game = sample_game(genie.config)
-    films = open_dataset(options.data) if options.data else sample_dataset("test", game=game)
+    videos = open_dataset(options.data) if options.data else sample_dataset("test", game=game)
     folder = data_folder() / "checkpoints" / options.name
-    genie.card["actions"] = [motion.to_dict() for motion in describe_actions(genie, films)]
+    genie.card["actions"] = [motion.to_dict() for motion in describe_actions(genie, videos)]
     genie.save(folder, dtype=torch.bfloat16)
     genie = Genie.load(folder)  # what is measured is what ships, after rounding
-    report = evaluate_genie(genie, films, clips=options.clips)
+    report = evaluate_genie(genie, videos, clips=options.clips)
     report.to_json(options.runs / "report.json")  # all of it, beside the run; the card keeps the means
     stages = ("tokenizer", "latent_action", "dynamics")
     logs = {stage: read_log(options.runs / stage) for stage in stages}
@@ -44,7 +44,7 @@ def main() -> None:
         "hardware": options.hardware,
         "minutes": {stage: round(float(log["minutes"][-1]), 1) for stage, log in logs.items()},
         "steps": {stage: int(log["step"][-1]) for stage, log in logs.items()},
-        "films": {key: films.attributes.get(key) for key in ("game", "options", "levels", "policy", "frame_stride")},
+        "videos": {key: videos.attributes.get(key) for key in ("game", "options", "levels", "policy", "frame_stride")},
         "metrics": {name: [round(float(x), 4) for x in values] for name, values in report.metrics.items()},
         "curves": {name: [round(float(point.value), 2) for point in curve] for name, curve in report.curves.items()},
     }

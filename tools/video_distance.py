@@ -1,4 +1,4 @@
-"""Tables of the CoinRun video distance: of spoilt held-out films, and of a world's rollouts, beside the floor."""
+"""Tables of the CoinRun video distance: of spoilt held-out videos, and of a world's rollouts, beside the floor."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ STRENGTHS = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=None, help="held-out CoinRun films (default: the shipped sample's)")
+    parser.add_argument("--data", default=None, help="held-out CoinRun videos (default: the shipped sample's)")
     parser.add_argument("--world", default="laptop", help="a shipped name or a checkpoint; '' for none")
     parser.add_argument("--clips", type=int, default=200)
-    parser.add_argument("--frames", type=int, default=9, help="frames of a film, the first not counted (default: 9)")
+    parser.add_argument("--frames", type=int, default=9, help="frames of a video, the first not counted (default: 9)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
     dataset = open_dataset(options.data) if options.data else sample_dataset("test")
     starts, notes = pick_clips(dataset, options.clips, options.frames, seed=options.seed)
-    films, network = dataset.read_clips(starts, options.frames), video_network()
-    real = network.features(films[:, 1:])
+    videos, network = dataset.read_clips(starts, options.frames), video_network()
+    real = network.features(videos[:, 1:])
     same = halved_distance(real, real, seed=options.seed)
-    print(f"{len(films)} films of {options.frames - 1} frames, {same.films} against {same.films} others", *notes)
-    print(f"real films (floor)  {same.floor}")
+    print(f"{len(videos)} videos of {options.frames - 1} frames, {same.videos} against {same.videos} others", *notes)
+    print(f"real videos (floor)  {same.floor}")
     print(f"{'strength':<20}" + "".join(f"{strength:>9}" for strength in STRENGTHS))
     for name, spoil in CORRUPTIONS.items():
         row = []
         for strength in STRENGTHS:
-            spoilt = spoil(films[:, 1:], strength, np.random.default_rng(options.seed))
+            spoilt = spoil(videos[:, 1:], strength, np.random.default_rng(options.seed))
             row.append(halved_distance(real, network.features(spoilt), seed=options.seed).distance.value)
         print(f"{name:<20}" + "".join(f"{value:9.2f}" for value in row))
     if options.world:
         genie = genie_lite.load(options.world)
-        groups = list(batches(np.arange(len(films)), options.frames, dataset.frame_size))
+        groups = list(batches(np.arange(len(videos)), options.frames, dataset.frame_size))
         made = []
         for group in groups:
-            latent_actions = genie.infer_actions(films[group])
-            made.append(genie.generate(films[group, :1], latent_actions, seed=options.seed))
+            latent_actions = genie.infer_actions(videos[group])
+            made.append(genie.generate(videos[group, :1], latent_actions, seed=options.seed))
         rollouts = np.concatenate(made)
-        decoded = np.concatenate([genie.decode(genie.encode(films[group]))[:, 1:] for group in groups])
-        copied = np.repeat(films[:, :1], options.frames - 1, axis=1)
+        decoded = np.concatenate([genie.decode(genie.encode(videos[group]))[:, 1:] for group in groups])
+        copied = np.repeat(videos[:, :1], options.frames - 1, axis=1)
         for name, others in (("tokenizer", decoded), ("rollouts", rollouts), ("copied prompt", copied)):
             found = halved_distance(real, network.features(others), seed=options.seed)
             print(f"{name:<20}{found.distance}")

@@ -1,6 +1,6 @@
-"""Trains the network of the CoinRun video distance on CoinRun films, and ships it with a card.
+"""Trains the network of the CoinRun video distance on CoinRun videos, and ships it with a card.
 
-Films are spoilt at random in look and in time, and the network tells how; of whole films it also tells the true env
+Videos are spoilt at random in look and in time, and the network tells how; of whole videos it also tells the true env
 action and the measured motion of every transition. It is for evaluation alone, which may read true actions.
 """
 
@@ -28,7 +28,7 @@ from genie_lite.evaluation.corruptions import LOOKS, TIMES
 from genie_lite.evaluation.video_network import FEATURES, FRAMES, VideoNetwork, video_network
 from genie_lite.storage import FORMAT_VERSION, whole_folder, write_json, write_tensors
 
-LONG = 2 * FRAMES - 1  # frames read, so that films at double speed can be cut from them
+LONG = 2 * FRAMES - 1  # frames read, so that videos at double speed can be cut from them
 LOOK_NAMES = ("clean", *LOOKS)
 TIME_NAMES = ("whole", *TIMES, "fast")
 MOTION_UNIT = 4.0  # pixels
@@ -45,10 +45,10 @@ class Questions(nn.Module):
         self.time = nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, len(TIME_NAMES)))
         self.moves = nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, 3 + 3 + 2))  # left/right, up/down, dx and dy
 
-    def forward(self, films: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        transitions = self.network.transitions(films)
-        film = transitions.mean(1)
-        return self.look(film), self.time(film), self.moves(transitions)
+    def forward(self, videos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        transitions = self.network.transitions(videos)
+        video = transitions.mean(1)
+        return self.look(video), self.time(video), self.moves(transitions)
 
 
 def batches(dataset: FrameDataset, clips: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -60,10 +60,10 @@ def batches(dataset: FrameDataset, clips: int, seed: int) -> Iterator[dict[str, 
         yield draw(dataset.read_clips(chosen, LONG), env_actions[chosen[:, None] + np.arange(FRAMES - 1)], generator)
 
 
-def draw(films: np.ndarray, env_actions: np.ndarray, generator: np.random.Generator) -> dict[str, Any]:
-    """A batch of spoilt films and what is to be told of them; half are whole in time, half are clean."""
-    clips = len(films)
-    kept, fast = films[:, :FRAMES], films[:, ::2]
+def draw(videos: np.ndarray, env_actions: np.ndarray, generator: np.random.Generator) -> dict[str, Any]:
+    """A batch of spoilt videos and what is to be told of them; half are whole in time, half are clean."""
+    clips = len(videos)
+    kept, fast = videos[:, :FRAMES], videos[:, ::2]
     times = np.where(generator.random(clips) < 0.5, 0, generator.integers(1, len(TIME_NAMES), clips))
     looks = np.where(generator.random(clips) < 0.5, 0, generator.integers(1, len(LOOK_NAMES), clips))
     strength = np.where(looks > 0, generator.uniform(0.05, 1, clips), 0)
@@ -85,7 +85,7 @@ def draw(films: np.ndarray, env_actions: np.ndarray, generator: np.random.Genera
     targets |= {"across": across, "down": down, "clean": (looks == 0)[whole]}
     targets["motion"] = np.stack([truth.dx, truth.dy], -1).astype(np.float32) / MOTION_UNIT
     targets["sure"] = np.stack([truth.sure_x, truth.sure_y], -1)
-    return {"films": torch.from_numpy(spoilt), **{name: torch.from_numpy(value) for name, value in targets.items()}}
+    return {"videos": torch.from_numpy(spoilt), **{name: torch.from_numpy(value) for name, value in targets.items()}}
 
 
 def losses(answers: tuple[Tensor, Tensor, Tensor], batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -120,7 +120,7 @@ def train(dataset: FrameDataset, options: argparse.Namespace) -> tuple[Questions
     with tqdm(total=100, unit="%") as bar:
         while (done := (time.process_time() - begin) / seconds) < 1:
             batch = next(supply)
-            parts = losses(model(batch["films"]), batch)
+            parts = losses(model(batch["videos"]), batch)
             optimiser.zero_grad()
             torch.stack(list(parts.values())).sum().backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -136,7 +136,7 @@ def train(dataset: FrameDataset, options: argparse.Namespace) -> tuple[Questions
 
 @torch.inference_mode()
 def scale(network: VideoNetwork, dataset: FrameDataset, clips: int, seed: int) -> None:
-    """Set the scale of the features: mean 0 and deviation 1 over whole, clean films."""
+    """Set the scale of the features: mean 0 and deviation 1 over whole, clean videos."""
     chosen = np.random.default_rng(seed).choice(dataset.clip_starts(FRAMES), clips, replace=False)
     found = torch.from_numpy(network.features(dataset.read_clips(chosen, FRAMES))[:, 0])
     network.mean.copy_(found.mean(0))
@@ -145,10 +145,10 @@ def scale(network: VideoNetwork, dataset: FrameDataset, clips: int, seed: int) -
 
 @torch.inference_mode()
 def examine(model: Questions, dataset: FrameDataset, count: int, clips: int, seed: int) -> dict[str, float]:
-    """Held-out accuracies; those of moves are over clean films, and balanced over the three classes."""
+    """Held-out accuracies; those of moves are over clean videos, and balanced over the three classes."""
     found: dict[str, list[np.ndarray]] = {}
     for batch in islice(batches(dataset, clips, seed), count):
-        look, order, moves = model(batch["films"])
+        look, order, moves = model(batch["videos"])
         told, clean = moves[batch["whole"]][batch["clean"]], batch["clean"]
         sure = batch["sure"][clean]
         results = {
@@ -177,7 +177,7 @@ def examine(model: Questions, dataset: FrameDataset, count: int, clips: int, see
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", help="CoinRun films to train on (a dataset with env actions)")
+    parser.add_argument("data", help="CoinRun videos to train on (a dataset with env actions)")
     parser.add_argument("--seconds", type=float, default=600, help="CPU time to train for (default: 600)")
     parser.add_argument("--clips", type=int, default=24, help="clips a step (default: 24)")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate (default: 0.002)")
@@ -186,14 +186,14 @@ def main() -> None:
     parser.add_argument("--hardware", default=f"{platform.machine()}, {torch.get_num_threads()} threads")
     options = parser.parse_args()
 
-    films, held_out = open_dataset(options.data), sample_dataset("test")
+    videos, held_out = open_dataset(options.data), sample_dataset("test")
     begin, used = time.time(), time.process_time()
-    model, steps = train(films, options)
+    model, steps = train(videos, options)
     seconds, minutes = time.process_time() - used, (time.time() - begin) / 60
-    scale(model.network, films, 2000, options.seed)
+    scale(model.network, videos, 2000, options.seed)
     card = {
         "format_version": FORMAT_VERSION,
-        "what": "features of films for coinrun_video_distance; not comparable with FVD",
+        "what": "features of videos for coinrun_video_distance; not comparable with FVD",
         "version": genie_lite.__version__,
         "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
         "steps": steps,
@@ -202,8 +202,8 @@ def main() -> None:
         "minutes": round(minutes, 1),
         "hardware": options.hardware,
         "seed": options.seed,
-        "films": {key: films.attributes.get(key) for key in ("game", "options", "levels", "policy", "frame_stride")},
-        "frames": films.num_frames,
+        "videos": {key: videos.attributes.get(key) for key in ("game", "options", "levels", "policy", "frame_stride")},
+        "frames": videos.num_frames,
         "questions": {"look": LOOK_NAMES, "time": TIME_NAMES, "moves": "env actions and measured motion"},
     }
     with whole_folder(options.folder) as draft:

@@ -2,7 +2,7 @@
 
 ::
 
-    results = run_study("tokenizer", config, seeds=[0, 1, 2], out="runs/ablation", base=base, train=films, test=others)
+    results = run_study("tokenizer", config, seeds=[0, 1, 2], out="runs/ablation", base=base, train=videos, test=others)
     print(table("tokenizer", results))
 """
 

@@ -15,10 +15,10 @@ import torch
 from genie_lite import storage
 from genie_lite.ablations.memory import measure_step_memory
 from genie_lite.ablations.variants import VARIANTS, count, variant_config
+from genie_lite.api import Genie
 from genie_lite.config import Config, config_to_dict
 from genie_lite.data import FrameDataset, data_folder
 from genie_lite.evaluation import evaluate_genie
-from genie_lite.models import Genie
 from genie_lite.training import read_log, train_genie, train_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -68,8 +68,8 @@ def run_variant(
         "base": fingerprint(shared),
         "clips": clips,
         "frames": frames,
-        "train": _films(train),
-        "test": _films(test),
+        "train": _videos(train),
+        "test": _videos(test),
     }
     path = folder / "result.json"
     if path.is_file():
@@ -163,6 +163,6 @@ def fingerprint(model: torch.nn.Module) -> str:
     return digest.hexdigest()[:12]
 
 
-def _films(dataset: FrameDataset) -> dict[str, Any]:
-    """What tells one set of films from another, wherever it lies."""
+def _videos(dataset: FrameDataset) -> dict[str, Any]:
+    """What tells one set of videos from another, wherever it lies."""
     return {"frames": dataset.num_frames, "levels": dataset.attributes.get("levels")}

@@ -6,7 +6,7 @@
 
     this = course.start("laptop", seed=0, run_dir="../runs/course")
     course.show_source(STBlock.forward)
-    course.show_film(frames, title="a jump")
+    course.show_video(frames, title="a jump")
     course.check("01.1", answer)
 """
 
@@ -23,9 +23,9 @@ from genie_lite.course.checking import (
     solution,
     verdict,
 )
-from genie_lite.course.figures import animate, plot_log, show_film, show_films, show_samples, show_table
+from genie_lite.course.figures import animate, plot_log, show_samples, show_table, show_video, show_videos
+from genie_lite.course.lesson import Course, start
 from genie_lite.course.notes import expect, show_source
-from genie_lite.course.start import Course, start
 
 __all__ = [
     "Course",
@@ -40,8 +40,8 @@ __all__ = [
     "expect",
     "figures",
     "plot_log",
-    "show_film",
-    "show_films",
+    "show_video",
+    "show_videos",
     "show_samples",
     "show_solution",
     "show_source",

@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genie_lite.api import Genie
 from genie_lite.config import StageConfig
 from genie_lite.data import FrameDataset
 from genie_lite.evaluation import Interval, Motion, bootstrap_mean, code_usage, delta_psnr, probe_motion, psnr
-from genie_lite.models import Genie, LatentActionModel
+from genie_lite.models import LatentActionModel
 from genie_lite.models.latent_action import LatentActionOutput
 from genie_lite.training.loop import Losses, fit
 from genie_lite.training.stages import latent_action_losses
@@ -68,7 +69,7 @@ def train_dynamics(
 ) -> Genie:
     """`world` whose dynamics model goes on training, with the world's own latent actions.
 
-    With `swap_actions` every film of a step gets the actions of another film: a fault of the data, not of the model.
+    With `swap_actions` every video of a step gets the actions of another video: a fault of the data, not of the model.
     """
     genie = copy.deepcopy(world)
 
@@ -87,31 +88,31 @@ def train_dynamics(
 # ------------------------------------------------------------------------------------------ examining worlds
 
 
-def prediction_gains(genie: Genie, films: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """dB that the latent action model's prediction gains over copying, [B] each: with own codes, with another film's.
+def prediction_gains(genie: Genie, videos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """dB that the latent action model's prediction gains over copying, [B] each: with own codes, with another video's.
 
     The codes are exchanged inside the model, whatever its decoder looks at besides: a measure that called the decoder
     itself would hand it the right frames, and miss a decoder that takes more.
     """
     book = genie.latent_action.quantizer
-    foreign = torch.as_tensor(np.roll(genie.infer_actions(films), 1, axis=0), device=genie.device)
-    copying = psnr(films[:, 1:], films[:, :-1])
-    own = psnr(films[:, 1:], genie.predict_next(films))
+    foreign = torch.as_tensor(np.roll(genie.infer_actions(videos), 1, axis=0), device=genie.device)
+    copying = psnr(videos[:, 1:], videos[:, :-1])
+    own = psnr(videos[:, 1:], genie.predict_next(videos))
     hook = book.register_forward_hook(lambda _, inputs, output: output._replace(vectors=book.lookup(foreign)))
     try:
-        swapped = psnr(films[:, 1:], genie.predict_next(films))
+        swapped = psnr(videos[:, 1:], genie.predict_next(videos))
     finally:
         hook.remove()
     return (own - copying).mean(1), (swapped - copying).mean(1)
 
 
 class Signs(NamedTuple):
-    """What an examination of a world finds; each number with its 95 % interval where films make one."""
+    """What an examination of a world finds; each number with its 95 % interval where videos make one."""
 
     gain: Interval  # dB of the latent action model's prediction over copying the last frame
     codes_in_use: float  # effective number
     rarest: float  # share of the rarest code
-    worth: Interval  # dB that the prediction loses when it is told another film's codes
+    worth: Interval  # dB that the prediction loses when it is told another video's codes
     probe: float  # balanced accuracy from code to motion, above chance; mean of left/right and up/down
     delta: Interval | None  # ΔtPSNR at t = 4, dB; None: not asked for
 
@@ -139,14 +140,14 @@ def alarms(signs: Signs, limits: dict[str, float]) -> list[str]:
 
 
 def examine(
-    genie: Genie, films: np.ndarray, motion: Motion, *, rollouts: int = 0, maskgit_steps: int = 8, seed: int = 0
+    genie: Genie, videos: np.ndarray, motion: Motion, *, rollouts: int = 0, maskgit_steps: int = 8, seed: int = 0
 ) -> Signs:
-    """Examine a world on held-out films uint8 [B, T, H, W, C] whose `motion` was measured.
+    """Examine a world on held-out videos uint8 [B, T, H, W, C] whose `motion` was measured.
 
-    `rollouts` of the films, those first in order, are generated for ΔtPSNR, which takes most of the time; 0: none.
+    `rollouts` of the videos, those first in order, are generated for ΔtPSNR, which takes most of the time; 0: none.
     """
-    codes = genie.infer_actions(films)
-    own, foreign = prediction_gains(genie, films)
+    codes = genie.infer_actions(videos)
+    own, foreign = prediction_gains(genie, videos)
     usage = code_usage(codes, genie.num_latent_actions)
     probes = probe_motion(codes, motion, num_codes=genie.num_latent_actions, seed=seed)
     above = [probes[axis].accuracy.value - probes[axis].chance_accuracy for axis in ("left_right", "up_down")]
@@ -156,5 +157,5 @@ def examine(
         rarest=float(usage.shares.min()),
         worth=bootstrap_mean((own - foreign)[:, None], seed=seed)[0],
         probe=float(np.mean(above)),
-        delta=delta_psnr(genie, films[:rollouts], 4, maskgit_steps=maskgit_steps, seed=seed) if rollouts else None,
+        delta=delta_psnr(genie, videos[:rollouts], 4, maskgit_steps=maskgit_steps, seed=seed) if rollouts else None,
     )

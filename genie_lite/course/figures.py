@@ -1,4 +1,4 @@
-"""Pictures of a lesson: films side by side, films that move, logs of training; plain images, small enough to commit."""
+"""Pictures of a lesson: videos side by side, videos that move, logs of training; plain images, small enough to commit."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def use_style() -> None:
     )  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------- films as strips
+# ------------------------------------------------------------------------------------------------- videos as strips
 
 
-def show_film(
+def show_video(
     frames: np.ndarray, title: str = "", labels: Sequence[Any] | None = None, *, scale: int | None = None
 ) -> None:
-    """Show a film, uint8 [T, H, W, C], from left to right; `labels` has a text for each frame."""
-    _show_picture(film_picture([frames], [""], title=title, columns=labels, scale=scale), title or "a film")
+    """Show a video, uint8 [T, H, W, C], from left to right; `labels` has a text for each frame."""
+    _show_picture(video_picture([frames], [""], title=title, columns=labels, scale=scale), title or "a video")
 
 
-def show_films(
+def show_videos(
     rows: Iterable[np.ndarray],
     labels: Sequence[str] | None = None,
     *,
@@ -52,13 +52,13 @@ def show_films(
     columns: Sequence[Any] | None = None,
     scale: int | None = None,
 ) -> None:
-    """Show films, each uint8 [T, H, W, C], one below the other; `labels` names rows, `columns` frames."""
+    """Show videos, each uint8 [T, H, W, C], one below the other; `labels` names rows, `columns` frames."""
     rows = list(rows)
-    picture = film_picture(rows, labels or [""] * len(rows), title=title, columns=columns, scale=scale)
-    _show_picture(picture, title or f"{len(rows)} films")
+    picture = video_picture(rows, labels or [""] * len(rows), title=title, columns=columns, scale=scale)
+    _show_picture(picture, title or f"{len(rows)} videos")
 
 
-def film_picture(
+def video_picture(
     rows: Sequence[np.ndarray],
     labels: Sequence[str] | None = None,
     *,
@@ -66,13 +66,13 @@ def film_picture(
     columns: Sequence[Any] | None = None,
     scale: int | None = None,
 ) -> Image.Image:
-    """Films as one image on white: a row each, frames enlarged by whole numbers where there is room."""
+    """Videos as one image on white: a row each, frames enlarged by whole numbers where there is room."""
     from matplotlib import font_manager
 
     rows = [_frames(row) for row in rows]
     labels = list(labels or [""] * len(rows))
     if len(labels) != len(rows):
-        raise ValueError(f"labels: found {len(labels)}, wanted one for each of {len(rows)} films")
+        raise ValueError(f"labels: found {len(labels)}, wanted one for each of {len(rows)} videos")
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size=12)  # ships with matplotlib, and has arrows
     length, (height, width) = max(len(row) for row in rows), rows[0].shape[1:3]
     margin = max((int(font.getlength(line)) + 10 for label in labels for line in label.split("\n") if line), default=0)
@@ -98,28 +98,28 @@ def film_picture(
     return picture
 
 
-# --------------------------------------------------------------------------------------------- films that move
+# --------------------------------------------------------------------------------------------- videos that move
 
 
 def animate(
     frames: np.ndarray | Sequence[np.ndarray], *, fps: float = 6, scale: int = 3, labels: Sequence[str] | None = None
 ) -> None:
-    """Show a film that moves, and loops: uint8 [T, H, W, C], or several of them side by side, with `labels` above."""
-    films = [frames] if isinstance(frames, np.ndarray) and frames.ndim == 4 else list(frames)
-    data = animation(films, fps=fps, scale=scale, labels=labels)
-    _show_bytes(data, f"<{len(films)} moving film{'s' * (len(films) > 1)} of {len(films[0])} frames>")
+    """Show a video that moves, and loops: uint8 [T, H, W, C], or several of them side by side, with `labels` above."""
+    videos = [frames] if isinstance(frames, np.ndarray) and frames.ndim == 4 else list(frames)
+    data = animation(videos, fps=fps, scale=scale, labels=labels)
+    _show_bytes(data, f"<{len(videos)} moving video{'s' * (len(videos) > 1)} of {len(videos[0])} frames>")
 
 
 def animation(
-    films: Sequence[np.ndarray], *, fps: float = 6, scale: int = 3, labels: Sequence[str] | None = None
+    videos: Sequence[np.ndarray], *, fps: float = 6, scale: int = 3, labels: Sequence[str] | None = None
 ) -> bytes:
-    """Films side by side as an animated PNG, which a notebook shows wherever it shows a PNG."""
-    films = [_frames(film) for film in films]
-    length = max(len(film) for film in films)
+    """Videos side by side as an animated PNG, which a notebook shows wherever it shows a PNG."""
+    videos = [_frames(video) for video in videos]
+    length = max(len(video) for video in videos)
     pictures = []
     for t in range(length):
-        now = np.stack([film[min(t, len(film) - 1)] for film in films])
-        pictures.append(film_picture([now], columns=labels, scale=scale))
+        now = np.stack([video[min(t, len(video) - 1)] for video in videos])
+        pictures.append(video_picture([now], columns=labels, scale=scale))
     some = np.concatenate([np.asarray(picture) for picture in pictures[:: max(1, length // 6)]])
     palette = Image.fromarray(some).quantize(128)
     pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
@@ -161,14 +161,14 @@ def plot_log(
 
 
 def show_samples(run_dir: str | Path, count: int = 3) -> None:
-    """Show sample pictures of a training stage, `count` from its first to its last: real films above the model's."""
+    """Show sample pictures of a training stage, `count` from its first to its last: real videos above the model's."""
     files = sorted((Path(run_dir) / "samples").glob("step-*.png"))
     if not files:
         raise ValueError(f"{Path(run_dir).name}: found no samples there, wanted the folder of a training run")
     chosen = [files[i] for i in sorted({round(i) for i in np.linspace(0, len(files) - 1, max(count, 1))})]
     rows = [np.asarray(Image.open(file).convert("RGB"))[None] for file in chosen]
     names = [f"step {int(re.findall(r'[0-9]+', file.stem)[0])}" for file in chosen]
-    _show_picture(film_picture(rows, names, scale=1), f"samples of {', '.join(names)}")
+    _show_picture(video_picture(rows, names, scale=1), f"samples of {', '.join(names)}")
 
 
 def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> None:
@@ -198,11 +198,11 @@ def _show_bytes(png: bytes, what: str) -> None:
     display({"text/plain": what, "image/png": base64.b64encode(png).decode()})
 
 
-def _frames(film: np.ndarray) -> np.ndarray:
-    film = np.asarray(film)
-    if film.ndim != 4 or film.dtype != np.uint8 or len(film) == 0 or film.shape[-1] not in (1, 3):
-        raise ValueError(f"film: found {film.dtype} {list(film.shape)}, wanted uint8 [T, H, W, C] with C 1 or 3")
-    return film
+def _frames(video: np.ndarray) -> np.ndarray:
+    video = np.asarray(video)
+    if video.ndim != 4 or video.dtype != np.uint8 or len(video) == 0 or video.shape[-1] not in (1, 3):
+        raise ValueError(f"video: found {video.dtype} {list(video.shape)}, wanted uint8 [T, H, W, C] with C 1 or 3")
+    return video
 
 
 def _image(frame: np.ndarray) -> Image.Image:

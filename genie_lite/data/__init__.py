@@ -1,4 +1,4 @@
-"""Where frames come from: collecting CoinRun, reading films, endless clips for training.
+"""Where frames come from: collecting CoinRun, reading videos, endless clips for training.
 
 ::
 
@@ -7,14 +7,14 @@
         ...
 """
 
-from .check import check_dataset
-from .clips import ClipLoader
-from .coinrun import collect, procgen_available
-from .dataset import FrameDataset, open_dataset
-from .fit import fit_frames
-from .sample import course_dataset, data_folder, sample_dataset, sample_game
-from .store import DatasetError
-from .writer import DatasetWriter, write_dataset
+from genie_lite.data.coinrun import collect, procgen_available
+from genie_lite.data.dataset import FrameDataset, open_dataset
+from genie_lite.data.fit import fit_frames
+from genie_lite.data.loader import ClipLoader
+from genie_lite.data.samples import course_dataset, data_folder, sample_dataset, sample_game
+from genie_lite.data.validate import check_dataset
+from genie_lite.data.writer import DatasetWriter, write_dataset
+from genie_lite.data.zarr_store import DatasetError
 
 __all__ = [
     "ClipLoader",

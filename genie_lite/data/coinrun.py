@@ -1,8 +1,8 @@
-"""Collecting CoinRun films with procgen (appendix F.1 of the paper).
+"""Collecting CoinRun videos with procgen (appendix F.1 of the paper).
 
 Frames come in blocks: `num_envs` streams side by side, each as long as the longest episode, each put on disk in one
 piece. A block is a pure function of (settings, split, block number), which is all that stopping, resuming and
-appending need: a film collected in ten sittings equals one collected in one.
+appending need: a video collected in ten sittings equals one collected in one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from ..config import DataConfig
-from .dataset import FrameDataset, open_dataset
-from .players import PLAYERS
-from .store import CHUNK_FRAMES, LEVEL, DatasetError, read_json
-from .writer import DatasetWriter
+from genie_lite.config import DataConfig
+from genie_lite.data.dataset import FrameDataset, open_dataset
+from genie_lite.data.policies import PLAYERS
+from genie_lite.data.writer import DatasetWriter
+from genie_lite.data.zarr_store import CHUNK_FRAMES, LEVEL, DatasetError, read_json
 
 Split = Literal["train", "test"]
 LONGEST_EPISODE = 1_000  # game steps, after which procgen ends an episode of CoinRun
@@ -33,7 +33,7 @@ STILL = 4
 
 
 def procgen_available() -> bool:
-    """Whether this Python has procgen, and so can collect new films."""
+    """Whether this Python has procgen, and so can collect new videos."""
     return importlib.util.find_spec("procgen") is not None
 
 
@@ -52,7 +52,7 @@ def collect(
 
     An unfinished or shorter dataset of the same settings is continued; one that is long enough is opened as it is.
     `level` (1-9) and `chunk_frames` say how new files are compressed. DatasetError without procgen, or when `path`
-    holds something else, or films of other settings, or anything at all and `resume` is false.
+    holds something else, or videos of other settings, or anything at all and `resume` is false.
     """
     path = Path(path)
     wanted = frames if frames is not None else getattr(data, f"{split}_frames")
@@ -64,7 +64,7 @@ def collect(
         different = settings_differ(found, settings)
         if different:
             raise DatasetError(
-                f"{path}: films of other settings ({different}); delete the folder or choose another path"
+                f"{path}: videos of other settings ({different}); delete the folder or choose another path"
             )
         if found.get("complete") and found.get("frames_written", 0) >= wanted:
             return open_dataset(path)
@@ -84,7 +84,7 @@ def collect(
     with tqdm(
         total=wanted,
         initial=writer.num_frames,
-        desc=f"collecting {split} films",
+        desc=f"collecting {split} videos",
         unit=" frames",
         mininterval=0.5,
         disable=not progress,
@@ -129,7 +129,7 @@ def import_procgen() -> Any:
         raise DatasetError(
             f"collecting needs procgen, which is missing on {platform.system()} {platform.machine()} with Python "
             f"{platform.python_version()} ({error}). Wheels exist for Linux x86-64: `pip install procgen` up to Python "
-            "3.10, `pip install procgen-mirror` on 3.11 and 3.12. Without it everything else works from the films "
+            "3.10, `pip install procgen-mirror` on 3.11 and 3.12. Without it everything else works from the videos "
             "that ship: genie_lite.data.sample_dataset('train')"
         ) from error
     return procgen

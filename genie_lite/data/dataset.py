@@ -1,4 +1,4 @@
-"""Reading films: `open_dataset` and the `FrameDataset` it returns."""
+"""Reading videos: `open_dataset` and the `FrameDataset` it returns."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .fit import fit_frames
-from .store import FORMAT, DatasetError, LocalChunks
+from genie_lite.data.fit import fit_frames
+from genie_lite.data.zarr_store import FORMAT, DatasetError, LocalChunks
 
 RECOLLECT = "copy or collect it again"
 
@@ -47,7 +47,7 @@ class ZarrChunks:
 
 
 class FrameDataset:
-    """Films: frames uint8 [F, H, W, C] in episodes, read clip by clip. Made by `open_dataset`."""
+    """Videos: frames uint8 [F, H, W, C] in episodes, read clip by clip. Made by `open_dataset`."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class FrameDataset:
         return f"FrameDataset({self.path!r}: {self.num_frames} frames of {height}x{width} in {episodes} episodes)"
 
     def resized(self, frame_size: tuple[int, int]) -> FrameDataset:
-        """The same films fitted to (H, W) as they are read."""
+        """The same videos fitted to (H, W) as they are read."""
         return FrameDataset(
             self._chunks,
             self.episode_starts,
@@ -135,17 +135,17 @@ class FrameDataset:
     def env_actions(self) -> np.ndarray:
         """The true env action taken after each frame, uint8 [F], for evaluation only: no training stage calls this.
 
-        The only place where they are read. DatasetError for films without them.
+        The only place where they are read. DatasetError for videos without them.
         """
         return self._rows("env_actions", self.num_frames, "frames").astype(np.uint8)
 
     def level_seeds(self) -> np.ndarray:
-        """The level that each episode plays, int64 [E]. DatasetError for films without levels."""
+        """The level that each episode plays, int64 [E]. DatasetError for videos without levels."""
         return self._rows("level_seeds", len(self.episode_starts), "episodes").astype(np.int64)
 
     def _rows(self, name: str, wanted: int, of: str) -> np.ndarray:
         if self._group is None or name not in self._group:
-            raise DatasetError(f"{self.path}: films without {name}; collect films of a game to have them")
+            raise DatasetError(f"{self.path}: videos without {name}; collect videos of a game to have them")
         rows = self._group[name]
         if rows.shape != (wanted,):
             raise DatasetError(
@@ -157,7 +157,7 @@ class FrameDataset:
 def open_dataset(path: str | os.PathLike[str], frame_size: tuple[int, int] | None = None) -> FrameDataset:
     """Open a Zarr folder or URL (``s3://``, ``https://`` ... through fsspec), a video, or a folder of videos.
 
-    `frame_size` (H, W) fits frames by centre crop and area resize; by default films keep their stored size and
+    `frame_size` (H, W) fits frames by centre crop and area resize; by default videos keep their stored size and
     videos become 64x64. DatasetError for anything missing, foreign, damaged or not yet complete.
     """
     name = os.fspath(path)
@@ -169,7 +169,7 @@ def open_dataset(path: str | os.PathLike[str], frame_size: tuple[int, int] | Non
     elif local.is_dir() and any((local / f).exists() for f in (".zgroup", ".zattrs", ".zarray", "zarr.json")):
         dataset = _open_zarr(str(local), local)
     else:
-        from .video import read_videos
+        from genie_lite.data.video import read_videos
 
         frames, starts, attributes = read_videos(local, frame_size or (64, 64))
         return FrameDataset(MemoryChunks(frames), starts, attributes, str(local))

@@ -1,4 +1,4 @@
-"""Any film to frames: video files become episodes of the frame size a model wants."""
+"""Any video to frames: video files become episodes of the frame size a model wants."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .fit import fit_frames
-from .store import DatasetError
+from genie_lite.data.fit import fit_frames
+from genie_lite.data.zarr_store import DatasetError
 
 SUFFIXES = (".mp4", ".gif", ".webm", ".mov", ".mkv", ".avi", ".m4v")
 
@@ -18,7 +18,7 @@ def read_videos(path: Path, frame_size: tuple[int, int] = (64, 64)) -> tuple[np.
     """Read one video, or every video of a folder in the order of their names; each file is one episode.
 
     Returns frames uint8 [F, H, W, 3], episode_starts int64 [E], attributes. Frames are held in memory (12 KiB each at
-    64x64): for hours of film, write them once with `write_dataset`. DatasetError for a file that cannot be decoded.
+    64x64): for hours of video, write them once with `write_dataset`. DatasetError for a file that cannot be decoded.
     """
     files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
     if not files:

@@ -1,4 +1,4 @@
-"""Writing films to disk so that they can be stopped, continued and appended to."""
+"""Writing videos to disk so that they can be stopped, continued and appended to."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numcodecs import Blosc
 
-from .filling import ChunkFiller
-from .store import (
+from genie_lite.data.filling import ChunkFiller
+from genie_lite.data.zarr_store import (
     CHUNK_FRAMES,
     FORMAT,
     LEVEL,
@@ -28,7 +28,7 @@ from .store import (
 
 
 class DatasetWriter:
-    """Appends films to a dataset on disk; what was committed before a kill is kept, the rest is written again.
+    """Appends videos to a dataset on disk; what was committed before a kill is kept, the rest is written again.
 
     `append` adds frames at once. `place` takes them in pieces and in any order, and compresses in the background what
     fills a chunk, until `commit` adds them: so the frames of a block need not be in memory together.
@@ -211,7 +211,7 @@ def write_dataset(
     attributes: dict[str, Any] | None = None,
     env_actions: Iterable[np.ndarray] | None = None,
 ) -> None:
-    """Write films of your own as a dataset: `episodes` are uint8 [n, H, W, C], all of one frame size.
+    """Write videos of your own as a dataset: `episodes` are uint8 [n, H, W, C], all of one frame size.
 
     `env_actions`, if known, gives uint8 [n] for each episode. DatasetError when `path` exists already.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genie_lite.evaluation.intervals import EvaluationError
+from genie_lite.evaluation.bootstrap import EvaluationError
 
 BATCH_PIXELS = 16 * 16 * 64 * 64  # 16 clips of 16 frames of 64x64: well under a gigabyte for the course's models
 

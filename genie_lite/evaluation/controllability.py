@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from genie_lite.evaluation.bootstrap import EvaluationError, Interval, bootstrap_mean
 from genie_lite.evaluation.clips import batches, pick_clips
-from genie_lite.evaluation.fidelity import psnr
-from genie_lite.evaluation.intervals import EvaluationError, Interval, bootstrap_mean
 from genie_lite.evaluation.motion import Motion, measure_motion
+from genie_lite.evaluation.psnr_ssim import psnr
 
 
 class Playable(Protocol):
@@ -36,12 +36,12 @@ class Playable(Protocol):
 
 @dataclass(frozen=True)
 class RolloutScores:
-    """PSNR in dB against the real film, float64 [B, T-1]; column t-1 judges x_t, which t latent actions made."""
+    """PSNR in dB against the real video, float64 [B, T-1]; column t-1 judges x_t, which t latent actions made."""
 
-    inferred: np.ndarray  # generated with the actions inferred from the real film
+    inferred: np.ndarray  # generated with the actions inferred from the real video
     random: np.ndarray  # generated with random actions
     copying: np.ndarray  # the prompt frame, shown for ever
-    frames: np.ndarray  # the films generated with inferred actions, uint8 [B, T-1, H, W, C]
+    frames: np.ndarray  # the videos generated with inferred actions, uint8 [B, T-1, H, W, C]
 
     @property
     def delta(self) -> np.ndarray:
@@ -63,9 +63,9 @@ def score_rollouts(
     temperature: float | None = None,
     seed: int = 0,
 ) -> RolloutScores:
-    """Generate each film uint8 [B, T, H, W, C] again from its first frame, with inferred and with random actions.
+    """Generate each video uint8 [B, T, H, W, C] again from its first frame, with inferred and with random actions.
 
-    Random actions are uniform over all codes (or `random_actions` [B, T-1]). Both films use the same random numbers
+    Random actions are uniform over all codes (or `random_actions` [B, T-1]). Both videos use the same random numbers
     for everything else, so that they differ by their actions alone.
     """
     frames = np.asarray(frames)
@@ -75,12 +75,12 @@ def score_rollouts(
     if random_actions is None:
         random_actions = np.random.default_rng(seed).integers(genie.num_latent_actions, size=inferred.shape)
     prompt, real = frames[:, :1], frames[:, 1:]
-    films = [
+    videos = [
         genie.generate(prompt, actions, maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
         for actions in (inferred, random_actions)
     ]
     copying = psnr(real, np.broadcast_to(prompt, real.shape))
-    return RolloutScores(psnr(real, films[0]), psnr(real, films[1]), copying, films[0])
+    return RolloutScores(psnr(real, videos[0]), psnr(real, videos[1]), copying, videos[0])
 
 
 def delta_psnr(
@@ -94,11 +94,11 @@ def delta_psnr(
 ) -> Interval:
     """ΔtPSNR in dB (section 3): how much worse x_t gets when random actions replace the inferred ones; mean over clips.
 
-    t counts latent actions: x_t is the t-th generated frame. It needs films of t + 1 frames or more.
+    t counts latent actions: x_t is the t-th generated frame. It needs videos of t + 1 frames or more.
     """
     if not 1 <= t < np.shape(frames)[1]:
         raise EvaluationError(
-            f"t: found {t}, wanted 1 to {np.shape(frames)[1] - 1} for films of {np.shape(frames)[1]} "
+            f"t: found {t}, wanted 1 to {np.shape(frames)[1] - 1} for videos of {np.shape(frames)[1]} "
             "frames; read longer clips"
         )
     scores = score_rollouts(genie, frames[:, : t + 1], maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
@@ -139,8 +139,8 @@ def action_consistency(
     classes: list[list[np.ndarray]] = [[], []]
     for action in range(genie.num_latent_actions):
         held = np.full((len(prompts), steps), action)
-        film = genie.generate(prompts, held, maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
-        motion = measure_motion(np.concatenate([prompts[:, -1:], film], axis=1))
+        video = genie.generate(prompts, held, maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
+        motion = measure_motion(np.concatenate([prompts[:, -1:], video], axis=1))
         classes[0].append(np.where(motion.sure_x, motion.left_right(), -1))
         classes[1].append(np.where(motion.sure_y, motion.up_down(), -1))
         if done:
@@ -175,7 +175,7 @@ def _share_alike(seen: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ActionMotion:
-    """What the player typically does in the transitions of real films that carry this latent action.
+    """What the player typically does in the transitions of real videos that carry this latent action.
 
     Motion in pixels a frame, the median over transitions: `dx` to the right, `dy` downwards; 0 for an action that
     never occurs. Means would tilt every arrow downwards: some of the players that run or stand are falling besides.
@@ -198,7 +198,7 @@ def describe_actions(
 ) -> list[ActionMotion]:
     """What each latent action does, without any label: one description an action, in the order of the codes.
 
-    A Genie, or a latent action model on its own, names the transitions of real films of `dataset`; their motion is
+    A Genie, or a latent action model on its own, names the transitions of real videos of `dataset`; their motion is
     measured in the picture. About a second on one core for the default number of clips and the course's models.
     """
     is_world = hasattr(genie, "num_latent_actions")
@@ -206,16 +206,16 @@ def describe_actions(
     starts, _ = pick_clips(dataset, clips, frames, stride, seed)
     codes, motions = [], []
     for batch in batches(starts, frames, dataset.frame_size):
-        films = dataset.read_clips(batch, frames, stride)
-        codes.append(_infer(genie, films))
-        motions.append(measure_motion(films))
+        videos = dataset.read_clips(batch, frames, stride)
+        codes.append(_infer(genie, videos))
+        motions.append(measure_motion(videos))
     return describe_motion(np.concatenate(codes), Motion.join(motions), num_actions=num_actions)
 
 
-def _infer(model: Any, films: np.ndarray) -> np.ndarray:
+def _infer(model: Any, videos: np.ndarray) -> np.ndarray:
     if hasattr(model, "infer_actions"):
-        return model.infer_actions(films)
-    pixels = torch.as_tensor(films, device=next(model.parameters()).device).float() / 255
+        return model.infer_actions(videos)
+    pixels = torch.as_tensor(videos, device=next(model.parameters()).device).float() / 255
     with torch.inference_mode():
         return model.encode(pixels).cpu().numpy()
 

@@ -1,4 +1,4 @@
-"""Every number about a world, measured on held-out films: `evaluate_genie`."""
+"""Every number about a world, measured on held-out videos: `evaluate_genie`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 from tqdm import tqdm
 
 from genie_lite.data import DatasetError
+from genie_lite.evaluation.bootstrap import EvaluationError, Interval, bootstrap_mean, clip_weights, interval
 from genie_lite.evaluation.clips import batches, pick_clips
 from genie_lite.evaluation.controllability import action_consistency, describe_motion, score_rollouts
 from genie_lite.evaluation.env_actions import probe_env_actions, probe_motion_by_env_actions, read_env_actions
-from genie_lite.evaluation.fidelity import PSNR_CAP, psnr, ssim
-from genie_lite.evaluation.film_distances import FilmDistances
-from genie_lite.evaluation.intervals import EvaluationError, Interval, bootstrap_mean, clip_weights, interval
 from genie_lite.evaluation.motion import Motion, measure_motion
 from genie_lite.evaluation.probes import Probe, perplexity, probe_motion
+from genie_lite.evaluation.psnr_ssim import PSNR_CAP, psnr, ssim
 from genie_lite.evaluation.report import MEASURES, Report
+from genie_lite.evaluation.rollout_distances import RolloutDistances
 
 CONSISTENCY_PROMPTS = 32
 CONSISTENCY_STEPS = 4
@@ -47,21 +47,21 @@ def evaluate_genie(
     fvd_weights: str | Path | None = None,
     fvd_sha256: str | None = None,
 ) -> Report:
-    """Measure a world on films of `dataset`, which should be held out: fidelity, control, codes, probes.
+    """Measure a world on videos of `dataset`, which should be held out: fidelity, control, codes, probes.
 
-    `clips` films of `frames` frames, `stride` stored frames apart, are drawn without overlap; they may be longer than
+    `clips` videos of `frames` frames, `stride` stored frames apart, are drawn without overlap; they may be longer than
     the world's window, which slides. `t` is the frame that single numbers of rollouts and ΔtPSNR are about (4 in
     section 3). Sampling is as configured unless `maskgit_steps` or `temperature` say otherwise. `env_actions` adds
-    the probes of true actions where the dataset knows them. Rollouts of CoinRun films are compared with real ones as
+    the probes of true actions where the dataset knows them. Rollouts of CoinRun videos are compared with real ones as
     a whole by `coinrun_video_distance`, and by `frechet_video_distance` (FVD) where its weights are given: generated
-    frames alone, without the prompt. Raises EvaluationError for too few or too short films.
+    frames alone, without the prompt. Raises EvaluationError for too few or too short videos.
     """
     if not 1 <= t < frames:
         raise EvaluationError(f"t: found {t}, wanted 1 to {frames - 1} for clips of {frames} frames; give more frames")
     starts, notes = pick_clips(dataset, clips, frames, stride, seed)
     if len(starts) < 4:
         raise EvaluationError(f"clips: found {len(starts)}, wanted 4 or more, half of which probes are fitted on")
-    distances = FilmDistances(dataset, frames - 1, fvd_weights, fvd_sha256)
+    distances = RolloutDistances(dataset, frames - 1, fvd_weights, fvd_sha256)
     num_actions = int(genie.num_latent_actions)
     random_actions = np.random.default_rng(seed).integers(num_actions, size=(len(starts), frames - 1))
     prompts_kept = np.linspace(0, len(starts) - 1, min(CONSISTENCY_PROMPTS, len(starts))).astype(int)
@@ -71,12 +71,12 @@ def evaluate_genie(
     motions: list[Motion] = []
     with tqdm(total=generated, desc="evaluating", unit="frame", disable=not progress) as bar:
         for index, group in enumerate(batches(np.arange(len(starts)), frames, dataset.frame_size)):
-            films = dataset.read_clips(starts[group], frames, stride)
-            _look_at(films, genie, found)
-            motions.append(measure_motion(films))
+            videos = dataset.read_clips(starts[group], frames, stride)
+            _look_at(videos, genie, found)
+            motions.append(measure_motion(videos))
             scores = score_rollouts(
                 genie,
-                films,
+                videos,
                 random_actions=random_actions[group],
                 maskgit_steps=maskgit_steps,
                 temperature=temperature,
@@ -84,7 +84,7 @@ def evaluate_genie(
             )
             for name in ("inferred", "random", "copying"):
                 found[name].append(getattr(scores, name))
-            distances.add(films[:, 1:], scores.frames)
+            distances.add(videos[:, 1:], scores.frames)
             bar.update(2 * random_actions[group].size)
         consistency = action_consistency(
             genie,
@@ -146,16 +146,16 @@ def evaluate_genie(
     return Report(metrics, chances, curves, actions, settings, notes)
 
 
-def _look_at(films: np.ndarray, genie: Any, found: dict[str, list[np.ndarray]]) -> None:
-    """Add to `found` what one batch of films [B, T, H, W, C] shows without generating."""
-    tokens = genie.encode(films)
+def _look_at(videos: np.ndarray, genie: Any, found: dict[str, list[np.ndarray]]) -> None:
+    """Add to `found` what one batch of videos [B, T, H, W, C] shows without generating."""
+    tokens = genie.encode(videos)
     decoded = genie.decode(tokens)
     found["tokens"].append(tokens.astype(np.int32))
-    found["codes"].append(genie.infer_actions(films))
-    found["tokenizer_psnr"].append(psnr(films, decoded))
-    found["tokenizer_ssim"].append(ssim(films, decoded))
-    found["lam_psnr"].append(psnr(films[:, 1:], genie.predict_next(films)))
-    found["lam_copy_psnr"].append(psnr(films[:, 1:], films[:, :-1]))
+    found["codes"].append(genie.infer_actions(videos))
+    found["tokenizer_psnr"].append(psnr(videos, decoded))
+    found["tokenizer_ssim"].append(ssim(videos, decoded))
+    found["lam_psnr"].append(psnr(videos[:, 1:], genie.predict_next(videos)))
+    found["lam_copy_psnr"].append(psnr(videos[:, 1:], videos[:, :-1]))
 
 
 def _curves(arrays: dict[str, np.ndarray], seed: int) -> dict[str, list[Interval]]:

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from genie_lite.evaluation.fidelity import frechet_distance
-from genie_lite.evaluation.intervals import EvaluationError
+from genie_lite.evaluation.bootstrap import EvaluationError
+from genie_lite.evaluation.psnr_ssim import frechet_distance
 
 log = logging.getLogger(__name__)
 
-LEAST_FRAMES = 10  # fewer leave nothing to pool over after I3D has shortened the film
+LEAST_FRAMES = 10  # fewer leave nothing to pool over after I3D has shortened the video
 PIECE = 1 << 20  # bytes
 HOW = "save i3d_torchscript.pt of StyleGAN-V by another way, and give its path as the weights (--fvd-weights)"
 
@@ -37,18 +37,18 @@ def frechet_video_distance(
     sha256: str | None = None,
     cache: str | Path | None = None,
 ) -> float:
-    """FVD of films `made` from `real` ones, uint8 [B, T, H, W, C]: 2 or more films, 10 or more frames.
+    """FVD of videos `made` from `real` ones, uint8 [B, T, H, W, C]: 2 or more videos, 10 or more frames.
 
     `weights` is the path or URL of `i3d_torchscript.pt` (see `load_i3d`), or what `load_i3d` gave. Any frame size
-    will do: the network resizes to 224x224. FVD leans upwards for few films and changes with their length; papers use
-    2,048 films of 16 frames, so compare only with numbers of as many and as long ones.
+    will do: the network resizes to 224x224. FVD leans upwards for few videos and changes with their length; papers use
+    2,048 videos of 16 frames, so compare only with numbers of as many and as long ones.
     """
     network = weights if isinstance(weights, I3D) else load_i3d(weights, sha256=sha256, cache=cache)
     return frechet_distance(network.features(real), network.features(made))
 
 
 class I3D:
-    """The standard network: `features` of films. Made by `load_i3d`; `sha256` is that of its file."""
+    """The standard network: `features` of videos. Made by `load_i3d`; `sha256` is that of its file."""
 
     def __init__(self, module: Any, sha256: str, source: str) -> None:
         self._module = module
@@ -56,25 +56,25 @@ class I3D:
         self.source = source
 
     @torch.inference_mode()
-    def features(self, films: np.ndarray, at_once: int = 4) -> np.ndarray:
-        """Features float32 [B, D] (D = 400 for the standard file) of films uint8 [B, T, H, W, 3].
+    def features(self, videos: np.ndarray, at_once: int = 4) -> np.ndarray:
+        """Features float32 [B, D] (D = 400 for the standard file) of videos uint8 [B, T, H, W, 3].
 
-        EvaluationError for other films, or when the file holds a network that is called or answers in another way.
+        EvaluationError for other videos, or when the file holds a network that is called or answers in another way.
         """
-        films = np.asarray(films)
-        if films.ndim != 5 or films.dtype != np.uint8 or films.shape[-1] != 3 or films.shape[1] < LEAST_FRAMES:
+        videos = np.asarray(videos)
+        if videos.ndim != 5 or videos.dtype != np.uint8 or videos.shape[-1] != 3 or videos.shape[1] < LEAST_FRAMES:
             raise EvaluationError(
-                f"films: found {films.dtype} {list(films.shape)}, wanted uint8 [B, T, H, W, 3] of {LEAST_FRAMES} or "
-                "more frames, which is what I3D needs; give longer films"
+                f"videos: found {videos.dtype} {list(videos.shape)}, wanted uint8 [B, T, H, W, 3] of {LEAST_FRAMES} or "
+                "more frames, which is what I3D needs; give longer videos"
             )
         parts = []
-        for first in range(0, len(films), at_once):
-            batch = torch.from_numpy(films[first : first + at_once]).permute(0, 4, 1, 2, 3).float().contiguous()
+        for first in range(0, len(videos), at_once):
+            batch = torch.from_numpy(videos[first : first + at_once]).permute(0, 4, 1, 2, 3).float().contiguous()
             try:
                 found = self._module(batch, rescale=True, resize=True, return_features=True)
             except (RuntimeError, TypeError) as error:
                 raise EvaluationError(
-                    f"{self.source}: the network failed on films {list(batch.shape)} ({_last_line(error)}); wanted "
+                    f"{self.source}: the network failed on videos {list(batch.shape)} ({_last_line(error)}); wanted "
                     f"one called as the standard I3D is, with rescale, resize and return_features; {HOW}"
                 ) from error
             if not isinstance(found, torch.Tensor) or found.ndim != 2 or len(found) != len(batch):

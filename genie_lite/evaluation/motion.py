@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genie_lite.evaluation.intervals import EvaluationError
+from genie_lite.evaluation.bootstrap import EvaluationError
 
 LEFT_RIGHT = ("left", "still", "right")
 UP_DOWN = ("up", "still", "down")
@@ -54,7 +54,7 @@ class Motion:
 
 
 def measure_motion(frames: np.ndarray, *, max_shift: tuple[int, int] | None = None) -> Motion:
-    """Measure the player's motion over each transition of uint8 films [B, T, H, W, C] (batch axis optional).
+    """Measure the player's motion over each transition of uint8 videos [B, T, H, W, C] (batch axis optional).
 
     Every shift of the scene up to `max_shift` (rows, columns; by default half of each side) is tried; the one with the
     least mean squared difference over the area where the two frames overlap wins, and a parabola through its
@@ -66,15 +66,15 @@ def measure_motion(frames: np.ndarray, *, max_shift: tuple[int, int] | None = No
         raise EvaluationError(
             f"frames: found {frames.dtype} {list(frames.shape)}, wanted uint8 [B, T, H, W, C] with 2 or more frames"
         )
-    films = frames[None] if frames.ndim == 4 else frames
-    clips, length, height, width = films.shape[:4]
+    videos = frames[None] if frames.ndim == 4 else frames
+    clips, length, height, width = videos.shape[:4]
     rows, columns = max_shift or (height // 2, width // 2)
     if not (1 <= rows < height and 1 <= columns < width):
         raise EvaluationError(
             f"max_shift: found {(rows, columns)}, wanted 1 or more and less than the frame, {(height, width)}"
         )
-    before = films[:, :-1].reshape(-1, *films.shape[2:])
-    after = films[:, 1:].reshape(-1, *films.shape[2:])
+    before = videos[:, :-1].reshape(-1, *videos.shape[2:])
+    after = videos[:, 1:].reshape(-1, *videos.shape[2:])
     parts = [
         _measure(before[i : i + PAIRS_AT_ONCE], after[i : i + PAIRS_AT_ONCE], rows, columns)
         for i in range(0, len(before), PAIRS_AT_ONCE)

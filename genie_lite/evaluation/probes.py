@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genie_lite.evaluation.intervals import EvaluationError, Interval, clip_weights, interval
+from genie_lite.evaluation.bootstrap import EvaluationError, Interval, clip_weights, interval
 from genie_lite.evaluation.motion import Motion
 
 UNIT = (0.0, 1.0)

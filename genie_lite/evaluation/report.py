@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genie_lite.evaluation.intervals import EvaluationError, Interval
+from genie_lite.evaluation.bootstrap import EvaluationError, Interval
 
 # name: (section, what it says, unit)
 LABELS: dict[str, tuple[str, str, str]] = {
@@ -21,7 +21,7 @@ LABELS: dict[str, tuple[str, str, str]] = {
     "rollout_psnr": ("Fidelity", "free rollout from one frame, t = {t}", "dB"),
     "rollout_copy_psnr": ("Fidelity", "copy the prompt frame, t = {t}", "dB"),
     "rollout_gain": ("Fidelity", "free rollout over copying, t = {t}", "dB"),
-    "coinrun_distance": ("Fidelity", "CoinRun video distance (not FVD); real films at right", ""),
+    "coinrun_distance": ("Fidelity", "CoinRun video distance (not FVD); real videos at right", ""),
     "fvd": ("Fidelity", "FVD, standard I3D", ""),
     "delta_psnr": ("Control", "ΔtPSNR, inferred over random actions, t = {t}", "dB"),
     "consistency_left_right": ("Control", "same action, other prompt: same left/still/right", ""),
@@ -45,7 +45,7 @@ class Report:
     """What an evaluation found.
 
     `metrics` maps a name to (value, low, high) with the ends of the 95 % interval over clips; `chances` holds, for
-    some of them, the value that meaningless codes would get, and for a distance that of other real films. `curves` map
+    some of them, the value that meaningless codes would get, and for a distance that of other real videos. `curves` map
     a name to one interval for each t = 1, 2, ... (PSNR in dB of x_t). `actions` describes each latent action;
     `action_shares` is their use.
     """

@@ -1,4 +1,4 @@
-"""A small network that knows CoinRun's films: its features are what `coinrun_video_distance` compares."""
+"""A small network that knows CoinRun's videos: its features are what `coinrun_video_distance` compares."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from genie_lite.data import data_folder
-from genie_lite.evaluation.intervals import EvaluationError
+from genie_lite.evaluation.bootstrap import EvaluationError
 from genie_lite.storage import load_into, read_tensors
 
 FRAMES = 8  # frames the network looks at together
 SIDE = 64  # pixels
-FEATURES = 64  # few, because a Fréchet distance leans upwards with features over films
+FEATURES = 64  # few, because a Fréchet distance leans upwards with features over videos
 AT_ONCE = 32
 
 
@@ -40,9 +40,9 @@ class SpaceTime(nn.Module):
 
 
 class VideoNetwork(nn.Module):
-    """Films of 8 frames of 64x64 to 64 features, each with mean 0 and deviation 1 over real CoinRun films.
+    """Videos of 8 frames of 64x64 to 64 features, each with mean 0 and deviation 1 over real CoinRun videos.
 
-    The features of a film are the mean of those of its seven transitions. How it was trained: tools/video_network.py.
+    The features of a video are the mean of those of its seven transitions. How it was trained: tools/video_network.py.
     """
 
     mean: Tensor
@@ -57,10 +57,10 @@ class VideoNetwork(nn.Module):
         self.register_buffer("mean", torch.zeros(FEATURES))
         self.register_buffer("deviation", torch.ones(FEATURES))
 
-    def transitions(self, films: Tensor) -> Tensor:
-        """Features of each transition, before scaling, [B, T-1, FEATURES], of films uint8 [B, T, H, W, C]."""
-        clips = len(films)
-        x = rearrange(films, "b t h w c -> (b t) c h w").float() / 255
+    def transitions(self, videos: Tensor) -> Tensor:
+        """Features of each transition, before scaling, [B, T-1, FEATURES], of videos uint8 [B, T, H, W, C]."""
+        clips = len(videos)
+        x = rearrange(videos, "b t h w c -> (b t) c h w").float() / 255
         small = F.avg_pool2d(x, 2)
         grain = (F.avg_pool2d(x.square(), 2) - small.square()).mean(1, keepdim=True).clamp(min=0).sqrt()
         # The grain is what halving the sides would lose: noise, sharp edges.
@@ -71,27 +71,32 @@ class VideoNetwork(nn.Module):
         x = self.blocks(rearrange(x, "(b t) c h w -> b t c h w", b=clips))
         return rearrange(self.head(rearrange(x.mean((-2, -1)), "b t c -> b c t")), "b c t -> b t c")
 
-    def forward(self, films: Tensor) -> Tensor:
-        """Features [B, FEATURES] of films uint8 [B, 8, 64, 64, 3]."""
-        return (self.transitions(films).mean(1) - self.mean) / self.deviation
+    def forward(self, videos: Tensor) -> Tensor:
+        """Features [B, FEATURES] of videos uint8 [B, 8, 64, 64, 3]."""
+        return (self.transitions(videos).mean(1) - self.mean) / self.deviation
 
     @torch.inference_mode()
-    def features(self, films: np.ndarray) -> np.ndarray:
-        """Features float32 [B, windows, FEATURES] of films uint8 [B, T, 64, 64, 3] of 8 or more frames.
+    def features(self, videos: np.ndarray) -> np.ndarray:
+        """Features float32 [B, windows, FEATURES] of videos uint8 [B, T, 64, 64, 3] of 8 or more frames.
 
-        A film of T frames is seen through T / 8 windows, rounded up, spread evenly. EvaluationError for other films.
+        A video of T frames is seen through T / 8 windows, rounded up, spread evenly. EvaluationError for other videos.
         """
-        films = np.asarray(films)
-        if films.ndim != 5 or films.dtype != np.uint8 or films.shape[1] < FRAMES or films.shape[2:] != (SIDE, SIDE, 3):
+        videos = np.asarray(videos)
+        if (
+            videos.ndim != 5
+            or videos.dtype != np.uint8
+            or videos.shape[1] < FRAMES
+            or videos.shape[2:] != (SIDE, SIDE, 3)
+        ):
             raise EvaluationError(
-                f"films: found {films.dtype} {list(films.shape)}, wanted uint8 [B, T, {SIDE}, {SIDE}, 3] of "
-                f"{FRAMES} or more frames; give longer films, or read them with dataset.resized(({SIDE}, {SIDE}))"
+                f"videos: found {videos.dtype} {list(videos.shape)}, wanted uint8 [B, T, {SIDE}, {SIDE}, 3] of "
+                f"{FRAMES} or more frames; give longer videos, or read them with dataset.resized(({SIDE}, {SIDE}))"
             )
-        length = films.shape[1]
+        length = videos.shape[1]
         starts = np.rint(np.linspace(0, length - FRAMES, -(-length // FRAMES))).astype(int)
-        windows = films[:, starts[:, None] + np.arange(FRAMES)].reshape(-1, FRAMES, SIDE, SIDE, 3)
+        windows = videos[:, starts[:, None] + np.arange(FRAMES)].reshape(-1, FRAMES, SIDE, SIDE, 3)
         parts = [self(torch.from_numpy(windows[i : i + AT_ONCE])) for i in range(0, len(windows), AT_ONCE)]
-        return torch.cat(parts).numpy().reshape(len(films), len(starts), FEATURES)
+        return torch.cat(parts).numpy().reshape(len(videos), len(starts), FEATURES)
 
 
 def video_network(folder: Path | str | None = None) -> VideoNetwork:

@@ -1,17 +1,7 @@
-"""The three models of Genie, and the three together."""
+"""The three models of Genie: video tokenizer, latent action model, dynamics model."""
 
 from genie_lite.models.dynamics import DynamicsModel
-from genie_lite.models.genie import CheckpointError, Genie
 from genie_lite.models.latent_action import LatentActionModel
-from genie_lite.models.rollout import Rollout
 from genie_lite.models.tokenizer import PatchTokenizer, VideoTokenizer
 
-__all__ = [
-    "CheckpointError",
-    "DynamicsModel",
-    "Genie",
-    "LatentActionModel",
-    "PatchTokenizer",
-    "Rollout",
-    "VideoTokenizer",
-]
+__all__ = ["DynamicsModel", "LatentActionModel", "PatchTokenizer", "VideoTokenizer"]

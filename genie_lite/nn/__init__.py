@@ -4,8 +4,8 @@ from genie_lite.nn.attention import Attention, TemporalCache, rotate
 from genie_lite.nn.k_means import k_means
 from genie_lite.nn.patches import Patches
 from genie_lite.nn.precision import autocast, native_bfloat16
-from genie_lite.nn.quantize import Quantized, VectorQuantizer
 from genie_lite.nn.st_transformer import STBlock, STTransformer
+from genie_lite.nn.vector_quantizer import Quantized, VectorQuantizer
 
 __all__ = [
     "Attention",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genie_lite.nn.quantize import nearest_points
+from genie_lite.nn.vector_quantizer import nearest_points
 
 LEAST = 0.1  # of an even share of the points: a centre with less begins again
 

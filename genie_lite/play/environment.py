@@ -17,7 +17,7 @@ from genie_lite.play.prompts import Prompts
 from genie_lite.play.session import PlaySession
 
 if TYPE_CHECKING:
-    from genie_lite.models import Genie
+    from genie_lite.api import Genie
 
 ENV_ID = "GenieLite-v0"
 

@@ -29,7 +29,7 @@ def enlarge(frame: np.ndarray, scale: int) -> np.ndarray:
     return frame.repeat(scale, axis=-3).repeat(scale, axis=-2)
 
 
-def film_strip(frames: np.ndarray, slots: int, gap: int = 4) -> bytes:
+def filmstrip(frames: np.ndarray, slots: int, gap: int = 4) -> bytes:
     """The last `slots` of frames uint8 [T, H, W, C], newest at the right, as one PNG.
 
     Slots without a frame, and the gaps of `gap` pixels, are transparent, so the strip always has the same size.

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
-    from genie_lite.models import Genie
+    from genie_lite.api import Genie
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "TGA", "ICO")
 MAX_PIXELS = 64_000_000  # a larger picture is refused before it is unpacked
@@ -209,7 +209,7 @@ class Prompts:
 
     @classmethod
     def of_sample(cls, genie: Genie, **options: Any) -> Prompts:
-        """Prompts from the CoinRun films that ship, of the world's own game, from levels no model was trained on."""
+        """Prompts from the CoinRun videos that ship, of the world's own game, from levels no model was trained on."""
         from genie_lite.data import sample_dataset, sample_game
 
         return cls(genie, sample_dataset("test", game=sample_game(genie.config)), **options)

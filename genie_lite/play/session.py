@@ -14,7 +14,7 @@ from genie_lite.play.pictures import write_gif
 from genie_lite.play.prompts import Prompts, prompt_frames
 
 if TYPE_CHECKING:
-    from genie_lite.models import Genie
+    from genie_lite.api import Genie
 
 
 class ActionError(ValueError):

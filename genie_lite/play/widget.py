@@ -16,14 +16,14 @@ from genie_lite.play.actions import KEY_GLYPHS, arrow_keys, by_direction, read_l
 from genie_lite.play.autoplay import AutoPlay
 from genie_lite.play.controls import KeyPad
 from genie_lite.play.panels import DrawPanel, GalleryPanel, UploadPanel, picture
-from genie_lite.play.pictures import enlarge, film_strip, to_png
+from genie_lite.play.pictures import enlarge, filmstrip, to_png
 from genie_lite.play.prompts import Prompts
 from genie_lite.play.session import ActionError, PlaySession
 
 if TYPE_CHECKING:
-    from genie_lite.models import Genie
+    from genie_lite.api import Genie
 
-STRIP = 8  # frames in the film strip
+STRIP = 8  # frames in the video strip
 MANY = 12  # latent actions beyond which their buttons are smaller and stand by direction
 
 
@@ -33,7 +33,7 @@ def play(genie: Genie | PlaySession, dataset: Any = None, **options: Any) -> Pla
 
 
 class PlayWidget(ipywidgets.VBox):
-    """A world with buttons, keys, prompts and a film strip.
+    """A world with buttons, keys, prompts and a video strip.
 
     genie: a world, or a PlaySession to go on with. dataset: where new prompts come from; None takes the shipped
     sample. actions: what `describe_actions` returned, or its JSON file; None looks in the world's card, and without
@@ -87,7 +87,7 @@ class PlayWidget(ipywidgets.VBox):
         self.undo_button = self._button("Undo", "undo", "Take back the last step (Backspace)", self.undo)
         self.reset_button = self._button("Reset", "step-backward", "Start again from the same prompt", self.reset)
         self.new_button = self._button("New prompt", "random", "Start from another frame of the data", self.new_prompt)
-        self.gif_button = self._button("Save GIF", "film", "Save everything played so far as a GIF", self.save_gif)
+        self.gif_button = self._button("Save GIF", "video", "Save everything played so far as a GIF", self.save_gif)
         self.auto = AutoPlay(self.session, self._auto_drawn, self.say, self.session.seed)
         steps = self.session.maskgit_steps
         self.maskgit_steps = ipywidgets.IntSlider(
@@ -218,7 +218,7 @@ class PlayWidget(ipywidgets.VBox):
         """Show the session as it is now, also after it was played from another cell."""
         frames, actions = self.session.recent(STRIP)
         self.screen.value = to_png(frames[-1])
-        self.strip.value = film_strip(frames, STRIP)
+        self.strip.value = filmstrip(frames, STRIP)
         self.captions.value = self._captions(len(frames), actions)
         self.status.value = f"<div class='gl-status'>{' · '.join(self._facts())}</div>"
         self.undo_button.disabled = self.session.num_steps == 0

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from genie_lite.config import StageConfig
 from genie_lite.data import ClipLoader, FrameDataset
 from genie_lite.nn import STTransformer, autocast, processes
+from genie_lite.training.checkpoint import load_state, save_state
+from genie_lite.training.codebook_monitor import CollapseWatch
 from genie_lite.training.log import NoLog, RunLog
-from genie_lite.training.optimizer import build_optimizers, set_progress
-from genie_lite.training.state import load_state, save_state
-from genie_lite.training.watch import CollapseWatch
+from genie_lite.training.optim import build_optimizers, set_progress
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from genie_lite import storage
+from genie_lite.api import Genie
 from genie_lite.config import Config
 from genie_lite.data import FrameDataset
-from genie_lite.models import Genie, LatentActionModel, PatchTokenizer, VideoTokenizer
+from genie_lite.models import LatentActionModel, PatchTokenizer, VideoTokenizer
 from genie_lite.nn import processes
 from genie_lite.training.loop import Losses, fit
 
@@ -43,7 +44,7 @@ def train_tokenizer(
 
     `start` is a Genie (or its checkpoint folder) whose tokenizer to begin with, in place of random weights.
 
-    `run_dir` receives checkpoint/ (the Genie), log.csv, samples/ (pictures: films above, reconstructions below) and
+    `run_dir` receives checkpoint/ (the Genie), log.csv, samples/ (pictures: videos above, reconstructions below) and
     state/ (for resuming). Calling again with the same folder goes on where the run stopped.
     """
     processes.join()
@@ -87,7 +88,7 @@ def train_genie(
     `tokenizer` is a Genie (or its checkpoint folder) that has one; its settings for what is not trained here win.
     parts ("latent_action",) trains that model alone, ("dynamics",) the dynamics model with the latent actions of
     the given Genie: no gradient flows between the two, so the paper's joint phase may be taken in halves. `start` is
-    a Genie (or its checkpoint folder) whose models to begin with, in place of random weights: for films of another
+    a Genie (or its checkpoint folder) whose models to begin with, in place of random weights: for videos of another
     game, or more latent actions than it had (VectorQuantizer.start_from).
     """
     if not parts or set(parts) - set(PARTS):
@@ -215,7 +216,7 @@ def _loaded(genie: Genie | str | Path) -> Genie:
 
 
 def _sampler(dataset: FrameDataset, run_dir: Path, make: Callable[[np.ndarray], np.ndarray]) -> Callable[[int], None]:
-    """Pictures of progress: two films of the dataset above what the model makes of them, to samples/step-N.png."""
+    """Pictures of progress: two videos of the dataset above what the model makes of them, to samples/step-N.png."""
     length = 8
     starts = dataset.clip_starts(length)
     frames = dataset.read_clips(starts[[0, len(starts) // 2]], length)

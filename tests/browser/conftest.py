@@ -16,7 +16,7 @@ PATIENCE = 480_000  # milliseconds until something counts as never happening; a 
 MINIMAL = """
 from fakes import scenes
 from genie_lite import load_config
-from genie_lite.models import Genie
+from genie_lite.api import Genie
 from genie_lite.play import play
 
 genie = Genie(load_config("tiny"))

@@ -129,7 +129,7 @@ def clean() -> NotebookNode:
     parameters = new_code_cell('preset = "laptop"\nseed = 0\nrun_dir = "../runs/x"', metadata={"tags": ["parameters"]})
     answer = new_code_cell("#NBVAL_CHECK_OUTPUT\nprint(preset)", outputs=[new_output("stream", text="laptop\n")])
     parameters.execution_count, answer.execution_count = 1, 2
-    notebook = new_notebook(cells=[new_markdown_cell("# What is in a film?\n"), parameters, answer])
+    notebook = new_notebook(cells=[new_markdown_cell("# What is in a video?\n"), parameters, answer])
     notebook.metadata = NotebookNode(kernelspec={"name": "python3", "display_name": "Python 3"})
     return notebook
 
@@ -144,7 +144,7 @@ def spoil_kernel(notebook: NotebookNode) -> None:
 
 
 def spoil_title(notebook: NotebookNode) -> None:
-    notebook.cells[0].source = "# Films"
+    notebook.cells[0].source = "# Videos"
 
 
 def spoil_order(notebook: NotebookNode) -> None:

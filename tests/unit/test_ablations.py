@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from genie_lite import ablations, data, evaluation, training
+from genie_lite.api import Genie
 from genie_lite.config import ConfigError, load_config
-from genie_lite.models import Genie
 from genie_lite.nn import STTransformer, TemporalCache
 
 VARIANTS = ablations.VARIANTS
@@ -35,7 +35,7 @@ def world(**changes: object) -> Genie:
 
 
 @pytest.fixture(scope="module")
-def films() -> np.ndarray:
+def videos() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, 7, 64, 64, 3), dtype=np.uint8)
 
 
@@ -43,8 +43,8 @@ def films() -> np.ndarray:
 def dataset(tmp_path: Path):
     rng = np.random.default_rng(0)
     episodes = [rng.integers(0, 256, (40, 64, 64, 3), dtype=np.uint8) for _ in range(4)]
-    data.write_dataset(tmp_path / "films.zarr", episodes)
-    return data.open_dataset(tmp_path / "films.zarr", (64, 64))
+    data.write_dataset(tmp_path / "videos.zarr", episodes)
+    return data.open_dataset(tmp_path / "videos.zarr", (64, 64))
 
 
 # ------------------------------------------------------------------------------------------ what attends to what
@@ -71,11 +71,11 @@ def test_each_variant_sees_what_its_name_says() -> None:
 
 
 @pytest.mark.parametrize("attention", ["space", "full"])
-def test_tokenizers_never_look_ahead_and_a_vit_never_back(films: np.ndarray, attention: str) -> None:
+def test_tokenizers_never_look_ahead_and_a_vit_never_back(videos: np.ndarray, attention: str) -> None:
     genie = world(tokenizer__attention=attention)
-    changed = films.copy()
+    changed = videos.copy()
     changed[:, 4] = 255 - changed[:, 4]
-    before, after = genie.encode(films), genie.encode(changed)
+    before, after = genie.encode(videos), genie.encode(changed)
     moved = (before != after).any((0, 2))
     assert not moved[:4].any() and moved[4]
     assert moved[5:].any() == (attention == "full")
@@ -87,7 +87,7 @@ def test_tokenizers_never_look_ahead_and_a_vit_never_back(films: np.ndarray, att
 
 
 @pytest.mark.parametrize("attention", ["st", "space", "full"])
-def test_a_frame_at_a_time_with_a_cache_is_the_whole_film(attention: str) -> None:
+def test_a_frame_at_a_time_with_a_cache_is_the_whole_video(attention: str) -> None:
     transformer = lively(STTransformer(2, 8, 2, 4, 4, 16, WINDOW, attention))  # type: ignore[arg-type]
     x = torch.randn(2, 9, 3, 8)
     cache = TemporalCache(WINDOW)
@@ -103,14 +103,14 @@ def test_a_frame_at_a_time_with_a_cache_is_the_whole_film(attention: str) -> Non
 
 @pytest.mark.parametrize("attention", ["space", "full"])
 def test_a_world_with_another_tokenizer_plays_undoes_and_is_saved(
-    films: np.ndarray, attention: str, tmp_path: Path
+    videos: np.ndarray, attention: str, tmp_path: Path
 ) -> None:
     genie = world(tokenizer__attention=attention)
-    film = genie.generate(films[:, :2], np.array([[0, 1, 2, 3, 4, 5]] * 2), seed=3)
+    video = genie.generate(videos[:, :2], np.array([[0, 1, 2, 3, 4, 5]] * 2), seed=3)
     again = Genie.load(genie.save(tmp_path / "checkpoint"))
     again.precision = "float32"
-    assert np.array_equal(again.generate(films[:, :2], np.array([[0, 1, 2, 3, 4, 5]] * 2), seed=3), film)
-    rollout = genie.rollout(films[:, :2], seed=3)
+    assert np.array_equal(again.generate(videos[:, :2], np.array([[0, 1, 2, 3, 4, 5]] * 2), seed=3), video)
+    rollout = genie.rollout(videos[:, :2], seed=3)
     first, second = rollout.step([0, 0]), rollout.step([1, 1])
     rollout.undo()
     assert np.array_equal(rollout.frame, first)
@@ -130,7 +130,7 @@ def test_tokenizers_have_equal_parameters(preset: str) -> None:
     assert counts["st"] == ablations.count_parameters(load_config(preset))["tokenizer"]
 
 
-def test_defaults_leave_todays_models_as_they_are(films: np.ndarray) -> None:
+def test_defaults_leave_todays_models_as_they_are(videos: np.ndarray) -> None:
     """The shipped checkpoint knows none of the options: its config, its tensors' names and its numbers stay."""
     folder = data.data_folder() / "checkpoints" / "laptop"
     stored = json.loads((folder / "config.json").read_text())
@@ -140,7 +140,7 @@ def test_defaults_leave_todays_models_as_they_are(films: np.ndarray) -> None:
     assert genie.config.model.tokenizer.attention == "st" and genie.config.model.latent_action.inputs == "pixels"
     if '"attention"' not in text:  # written before the options existed: loads all the same
         assert '"inputs"' not in text
-    pixels = torch.from_numpy(films).float() / 255
+    pixels = torch.from_numpy(videos).float() / 255
     assert genie.latent_action_inputs(pixels) is pixels
 
 
@@ -191,11 +191,11 @@ def test_memory_is_measured_in_a_fresh_process() -> None:
 # --------------------------------------------------------------------------------- latent actions from tokens
 
 
-def test_a_latent_action_from_tokens_knows_the_next_frame_and_nothing_later(films: np.ndarray) -> None:
+def test_a_latent_action_from_tokens_knows_the_next_frame_and_nothing_later(videos: np.ndarray) -> None:
     genie = world(latent_action__inputs="tokens")
-    changed = films.copy()
+    changed = videos.copy()
     changed[:, 4:] = 255 - changed[:, 4:]
-    seen = [genie.latent_action_inputs(torch.from_numpy(f).float() / 255) for f in (films, changed)]
+    seen = [genie.latent_action_inputs(torch.from_numpy(f).float() / 255) for f in (videos, changed)]
     assert seen[0].shape == (2, 7, 8, 8, 8)  # 8 x 8 tokens, codes of 8 numbers
     latents = [genie.latent_action.latents(x) for x in seen]
     moved = (latents[0] - latents[1]).abs().amax(dim=(0, 2))
@@ -205,34 +205,34 @@ def test_a_latent_action_from_tokens_knows_the_next_frame_and_nothing_later(film
     assert torch.equal(told[0][:, :4], told[1][:, :4]) and not torch.equal(told[0][:, 4:], told[1][:, 4:])
 
 
-def test_codes_stand_where_their_patch_does_and_carry_no_gradient(films: np.ndarray) -> None:
+def test_codes_stand_where_their_patch_does_and_carry_no_gradient(videos: np.ndarray) -> None:
     genie = world(latent_action__inputs="tokens")
-    pixels = torch.from_numpy(films).float() / 255
+    pixels = torch.from_numpy(videos).float() / 255
     tokens = genie.tokenizer.encode(pixels)
     seen = genie.latent_action_inputs(pixels, tokens)
     assert torch.equal(seen[1, 2, 3, 5], genie.tokenizer.quantizer.lookup(tokens[1, 2, 3 * 8 + 5]))
     assert torch.equal(seen, genie.latent_action_inputs(pixels)) and not seen.requires_grad
 
 
-def test_without_residual_output_codes_are_predicted_as_they_are(films: np.ndarray) -> None:
+def test_without_residual_output_codes_are_predicted_as_they_are(videos: np.ndarray) -> None:
     genie = world(latent_action__inputs="tokens", latent_action__residual_output=False)
-    seen = genie.latent_action_inputs(torch.from_numpy(films).float() / 255)
+    seen = genie.latent_action_inputs(torch.from_numpy(videos).float() / 255)
     prediction = genie.latent_action(seen).prediction
     assert prediction.min() < 0 and prediction.shape == seen[:, 1:].shape
 
 
-def test_a_fresh_token_model_copies_the_last_frames_tokens(films: np.ndarray) -> None:
+def test_a_fresh_token_model_copies_the_last_frames_tokens(videos: np.ndarray) -> None:
     genie = Genie(load_config("tiny", {"model.latent_action.inputs": "tokens"})).eval()
     genie.precision = "float32"
-    tokens = genie.encode(films)
+    tokens = genie.encode(videos)
     copied = genie.decode(np.concatenate([tokens[:, :1], tokens[:, :-1]], axis=1))[:, 1:]
-    assert np.array_equal(genie.predict_next(films), copied)
+    assert np.array_equal(genie.predict_next(videos), copied)
 
 
-def test_pixels_given_to_a_token_model_are_refused(films: np.ndarray) -> None:
+def test_pixels_given_to_a_token_model_are_refused(videos: np.ndarray) -> None:
     genie = world(latent_action__inputs="tokens")
     with pytest.raises(ValueError, match="latent_action_inputs"):
-        genie.latent_action.encode(torch.from_numpy(films).float() / 255)
+        genie.latent_action.encode(torch.from_numpy(videos).float() / 255)
 
 
 def test_patches_of_tokens_must_be_whole() -> None:
@@ -249,10 +249,10 @@ def test_a_world_with_latent_actions_from_tokens_trains_plays_and_is_measured(da
     genie = training.train_genie(settings, dataset, tmp_path / "run", tokenizer=base, parts=parts, progress=False)
     assert all(torch.equal(a, b) for a, b in zip(before, genie.tokenizer.parameters(), strict=True))
     again = Genie.load(tmp_path / "run" / "checkpoint")
-    films = dataset.read_clips(dataset.clip_starts(8)[:2], 8)
-    codes = again.infer_actions(films)
-    assert np.array_equal(codes, genie.infer_actions(films)) and codes.shape == (2, 7)
-    assert again.generate(films[:, :2], codes, maskgit_steps=2).shape == films[:, 1:].shape
+    videos = dataset.read_clips(dataset.clip_starts(8)[:2], 8)
+    codes = again.infer_actions(videos)
+    assert np.array_equal(codes, genie.infer_actions(videos)) and codes.shape == (2, 7)
+    assert again.generate(videos[:, :2], codes, maskgit_steps=2).shape == videos[:, 1:].shape
     report = evaluation.evaluate_genie(again, dataset, clips=4, frames=6, progress=False)
     assert np.isfinite(report["delta_psnr"].value) and np.isfinite(report["lam_psnr"].value)
 

@@ -21,12 +21,12 @@ from benchmarks.measure import interleave, summary
 from benchmarks.plain import plain_copy, plain_step
 from benchmarks.plain_play import PlainPlay
 from genie_lite import load_config
-from genie_lite.models import Genie
+from genie_lite.api import Genie
 from genie_lite.training.loop import training_step
-from genie_lite.training.optimizer import build_optimizers
+from genie_lite.training.optim import build_optimizers
 from genie_lite.training.stages import PARTS, genie_losses, tokenizer_losses
 
-# Two blocks, a window shorter than the films, queries and values of different widths, codes that restart at once.
+# Two blocks, a window shorter than the videos, queries and values of different widths, codes that restart at once.
 SHAPE = {
     "model.context_frames": 4,
     "model.tokenizer.decoder.num_layers": 2,
@@ -70,15 +70,15 @@ def genie(request) -> Genie:
 
 
 @pytest.fixture(scope="module")
-def films() -> np.ndarray:
+def videos() -> np.ndarray:
     """Noise of a brightness that changes from frame to frame, so that several latent actions are inferred."""
     rng = np.random.default_rng(0)
     return (rng.integers(0, 256, (2, 7, 64, 64, 3)) * rng.random((2, 7, 1, 1, 3))).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
-def frames(films) -> torch.Tensor:
-    return torch.from_numpy(films).float() / 255
+def frames(videos) -> torch.Tensor:
+    return torch.from_numpy(videos).float() / 255
 
 
 @torch.no_grad()
@@ -136,10 +136,10 @@ def test_a_plain_training_step_does_what_the_packages_does(genie, frames, stage)
 
 
 @pytest.mark.parametrize(("steps", "temperature"), [(1, 1.0), (3, 0.7), (4, 0.0)])
-def test_play_with_the_cache_equals_plain_play_without(genie, films, frames, steps, temperature):
+def test_play_with_the_cache_equals_plain_play_without(genie, videos, frames, steps, temperature):
     """Equal tokens from equal random numbers: a random order of unmasking, and a number that decides each token."""
     actions = np.array([[0, 1, 2, 3, 4, 5, 0], [5, 4, 3, 2, 1, 0, 5]])
-    rollout = genie.rollout(films[:, :2], maskgit_steps=steps, temperature=temperature, seed=7)
+    rollout = genie.rollout(videos[:, :2], maskgit_steps=steps, temperature=temperature, seed=7)
     exact, cropped = (
         PlainPlay(plain_copy(genie), frames[:, :2], rollout.sampling, seed=7, crop=crop) for crop in (False, True)
     )

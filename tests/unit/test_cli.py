@@ -14,8 +14,8 @@ from PIL import Image
 
 import genie_lite
 from genie_lite import cli, config, data, evaluation, training
+from genie_lite.api import Genie
 from genie_lite.cli_options import parser
-from genie_lite.models import Genie
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +25,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def films(tmp_path: Path) -> Path:
+def videos(tmp_path: Path) -> Path:
     """A folder with train.zarr and test.zarr: 3 episodes of 40 frames of noise."""
     rng = np.random.default_rng(0)
     for split in ("train", "test"):
         episodes = [rng.integers(0, 256, (40, 64, 64, 3), dtype=np.uint8) for _ in range(3)]
-        data.write_dataset(tmp_path / "films" / f"{split}.zarr", episodes)
-    return tmp_path / "films"
+        data.write_dataset(tmp_path / "videos" / f"{split}.zarr", episodes)
+    return tmp_path / "videos"
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -91,13 +91,13 @@ def test_set_takes_numbers_words_and_lists(text: str, value: object) -> None:
 
 
 def test_collect_passes_everything_on(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, films: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, videos: Path, tmp_path: Path
 ) -> None:
     asked = []
 
     def collect(settings: config.DataConfig, path: Path, split: str, frames: int | None) -> data.FrameDataset:
         asked.append((settings.num_envs, path.name, split, frames))
-        return data.open_dataset(films / f"{split}.zarr")
+        return data.open_dataset(videos / f"{split}.zarr")
 
     monkeypatch.setattr(data, "collect", collect)
     out = said(capsys, "collect", "--preset", "tiny", "--out", tmp_path, "--frames", 70, "--set", "data.num_envs=3")
@@ -107,20 +107,20 @@ def test_collect_passes_everything_on(
     assert [call[2] for call in asked[2:]] == ["test"]
 
 
-def test_data_check_tells_sound_from_damaged(capsys: pytest.CaptureFixture[str], films: Path) -> None:
-    assert "no problems" in said(capsys, "data", "check", films / "train.zarr")
-    chunk = next(path for path in sorted((films / "train.zarr" / "frames").rglob("*")) if path.name[0].isdigit())
+def test_data_check_tells_sound_from_damaged(capsys: pytest.CaptureFixture[str], videos: Path) -> None:
+    assert "no problems" in said(capsys, "data", "check", videos / "train.zarr")
+    chunk = next(path for path in sorted((videos / "train.zarr" / "frames").rglob("*")) if path.name[0].isdigit())
     chunk.write_bytes(chunk.read_bytes()[:20])
-    assert cli.main(["data", "check", str(films / "train.zarr")]) == 1
+    assert cli.main(["data", "check", str(videos / "train.zarr")]) == 1
     assert "1 problem found" in capsys.readouterr().out
 
 
 def test_data_sample_shows_and_copies(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, films: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, videos: Path, tmp_path: Path
 ) -> None:
     shipped = tmp_path / "shipped"
     shipped.mkdir()
-    (shipped / "coinrun").symlink_to(films)
+    (shipped / "coinrun").symlink_to(videos)
     monkeypatch.setenv("GENIE_LITE_DATA", str(shipped))
     assert said(capsys, "data", "sample").count("120 frames") == 2
     said(capsys, "data", "sample", "--out", tmp_path / "copy")
@@ -129,7 +129,7 @@ def test_data_sample_shows_and_copies(
 
 
 def test_stages_follow_each_other_in_one_run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, films: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, videos: Path, tmp_path: Path
 ) -> None:
     """Training itself has tests of its own; here: who is called with what, and what is refused."""
     calls = []
@@ -140,12 +140,12 @@ def test_stages_follow_each_other_in_one_run(
         (run_dir / "state").mkdir(exist_ok=True)
 
     def tokenizer(
-        settings: config.Config, films: data.FrameDataset, run_dir: Path, *, start: Genie | None, tensorboard: bool
+        settings: config.Config, videos: data.FrameDataset, run_dir: Path, *, start: Genie | None, tensorboard: bool
     ) -> None:
-        trained(run_dir, settings.training.tokenizer.steps, films.num_frames, tensorboard)
+        trained(run_dir, settings.training.tokenizer.steps, videos.num_frames, tensorboard)
 
     def genie(
-        settings: config.Config, films: data.FrameDataset, run_dir: Path, *, tokenizer: Genie, parts: tuple[str, ...],
+        settings: config.Config, videos: data.FrameDataset, run_dir: Path, *, tokenizer: Genie, parts: tuple[str, ...],
         start: Genie | None, tensorboard: bool,
     ) -> None:  # fmt: skip
         assert isinstance(tokenizer, Genie)
@@ -153,7 +153,7 @@ def test_stages_follow_each_other_in_one_run(
 
     monkeypatch.setattr(training, "train_tokenizer", tokenizer)
     monkeypatch.setattr(training, "train_genie", genie)
-    common = ("--preset", "tiny", "--data", films, "--run", tmp_path / "run")
+    common = ("--preset", "tiny", "--data", videos, "--run", tmp_path / "run")
     assert "train tokenizer with this --run first" in refused(capsys, "train", "genie", *common)
     assert "run/tokenizer/checkpoint" in said(
         capsys, "train", "tokenizer", *common, "--set", "training.tokenizer.steps=7", "--tensorboard"
@@ -174,7 +174,7 @@ def test_stages_follow_each_other_in_one_run(
 
 
 def test_evaluate_writes_a_table_and_json(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, world: Path, films: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, world: Path, videos: Path, tmp_path: Path
 ) -> None:
     asked = {}
 
@@ -184,11 +184,11 @@ def test_evaluate_writes_a_table_and_json(
 
     monkeypatch.setattr(evaluation, "evaluate_genie", evaluate)
     file = tmp_path / "report.json"
-    out = said(capsys, "evaluate", world, "--data", films, "--clips", 5, "--frames", 9, "--stride", 2, "--json", file)
+    out = said(capsys, "evaluate", world, "--data", videos, "--clips", 5, "--frames", 9, "--stride", 2, "--json", file)
     assert asked == {"clips": 5, "frames": 9, "stride": 2, "path": "test.zarr"}
     assert "20.0" in out
     assert json.loads(file.read_text())["metrics"]["psnr"]["value"] == 20.0
-    said(capsys, "evaluate", world, "--data", films, "--fvd-weights", "i3d.pt", "--fvd-sha256", "ab12")
+    said(capsys, "evaluate", world, "--data", videos, "--fvd-weights", "i3d.pt", "--fvd-sha256", "ab12")
     assert (asked["fvd_weights"], asked["fvd_sha256"]) == ("i3d.pt", "ab12")
 
 
@@ -200,21 +200,21 @@ def test_play_saves_one_frame_an_action_after_the_prompt(
     out = tmp_path / "world.gif"
     said(capsys, "play", world, "--actions", "0,0,1", "--out", out, "--prompt", tmp_path / "prompt.png",
          "--maskgit-steps", 2)  # fmt: skip
-    with Image.open(out) as film:
-        assert film.n_frames == 4
+    with Image.open(out) as video:
+        assert video.n_frames == 4
 
 
 # --------------------------------------------------------------------------------------------- what is refused
 
 
 def test_errors_are_one_clean_line(
-    capsys: pytest.CaptureFixture[str], world: Path, films: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], world: Path, videos: Path, tmp_path: Path
 ) -> None:
     assert "'laptob'" in refused(capsys, "params", "laptob")
     assert "training.speed" in refused(capsys, "params", "tiny", "--set", "training.speed=3")
     assert "'no-such-world'" in refused(capsys, "play", "no-such-world", "--actions", 0)
     assert "99" in refused(capsys, "play", world, "--actions", "99", "--prompt", picture(tmp_path))
-    assert "no-films" in refused(capsys, "evaluate", world, "--data", tmp_path / "no-films")
+    assert "no-videos" in refused(capsys, "evaluate", world, "--data", tmp_path / "no-videos")
 
 
 def picture(folder: Path) -> Path:
@@ -259,7 +259,7 @@ def test_a_bug_is_not_dressed_up_as_a_mistake_of_the_user(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("command", ["collect", "train"])
 def test_ctrl_c_tells_what_was_saved(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, films: Path, tmp_path: Path, command: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, videos: Path, tmp_path: Path, command: str
 ) -> None:
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
@@ -269,7 +269,7 @@ def test_ctrl_c_tells_what_was_saved(
     place = tmp_path / "here"
     said_to_it = {
         "collect": ["collect", "--preset", "tiny", "--out", str(place)],
-        "train": ["train", "tokenizer", "--preset", "tiny", "--data", str(films), "--run", str(place)],
+        "train": ["train", "tokenizer", "--preset", "tiny", "--data", str(videos), "--run", str(place)],
     }[command]
     assert cli.main(said_to_it) == 130
     error = capsys.readouterr().err

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from genie_lite import ConfigError, load_config, presets
+from genie_lite.api import Genie
 from genie_lite.config import Config, config_from_dict, config_to_dict
-from genie_lite.models import Genie
 
 # Millions of parameters of the dynamics model: the paper's figure, and what its table's sizes come out at.
 TABLE_10 = {"41m": 41, "96m": 96, "192m": 192, "404m": 404, "811m": 811, "1.6b": 1600, "2.7b": 2700}

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from genie_lite import course, load_config
+from genie_lite.api import Genie
 from genie_lite.course import checking, figures, notes
-from genie_lite.models import Genie
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_source_between_two_texts() -> None:
     code, where = notes.source_of(Genie.encode, start="pixels, single", end="return")
     assert code.splitlines()[0].startswith("pixels, single")
     assert code.splitlines()[-1].strip().startswith("return")
-    assert where.startswith("genie_lite/models/genie.py, lines ")
+    assert where.startswith("genie_lite/api.py, lines ")
     first, last = where.rsplit(" ", 1)[1].split("–")
     lines = Path(str(Genie.encode.__code__.co_filename)).read_text().splitlines()
     assert lines[int(first) - 1].strip() == code.splitlines()[0] and lines[int(last) - 1].strip().startswith("return")
@@ -88,10 +88,10 @@ def test_outside_a_notebook_texts_are_logged(caplog: pytest.LogCaptureFixture) -
     assert "gain: 5 dB (1 to 2 dB at preset laptop; outside" in caplog.text
 
 
-def test_films_as_a_strip_keep_their_pixels() -> None:
+def test_videos_as_a_strip_keep_their_pixels() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
     picture = np.asarray(
-        figures.film_picture([frames, frames[:2]], ["one", "two"], title="films", columns="abc", scale=1)
+        figures.video_picture([frames, frames[:2]], ["one", "two"], title="videos", columns="abc", scale=1)
     )
     found = [
         np.array_equal(picture[y : y + 8, x : x + 8], frames[2]) for y in range(60) for x in range(picture.shape[1] - 7)
@@ -99,9 +99,9 @@ def test_films_as_a_strip_keep_their_pixels() -> None:
     assert sum(found) == 1, "the third frame is in the first row and missing in the second"
 
 
-def test_a_film_of_the_wrong_kind_is_refused() -> None:
+def test_a_video_of_the_wrong_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="float64"):
-        figures.film_picture([np.zeros((2, 8, 8, 3))])
+        figures.video_picture([np.zeros((2, 8, 8, 3))])
 
 
 def test_an_animation_has_every_frame() -> None:
@@ -132,7 +132,7 @@ def test_a_stage_takes_your_own_checkpoint_where_there_is_one(tmp_path: Path, mo
         this.stage("tokeniser")
 
 
-def test_tiny_reads_the_shipped_films_and_writes_nothing(tmp_path: Path) -> None:
+def test_tiny_reads_the_shipped_videos_and_writes_nothing(tmp_path: Path) -> None:
     this = course.start("tiny", run_dir=tmp_path / "run")
     assert this.train.attributes["split"] == "train" and this.test.attributes["split"] == "test"
     assert not (tmp_path / "run").exists()

@@ -137,12 +137,12 @@ DELTAS: dict[str, tuple[Callable, str]] = {
     "all frames": (lambda x, y, z, t: difference(x, y, z, slice(None)), "over all frames"),
     "pooled": (
         lambda x, y, z, t: difference(x, y, z, t - 1, lambda a, b: decibels(a, b, axis=None)),
-        "averaged over films",
+        "averaged over videos",
     ),
     "uint8": (lambda x, y, z, t: difference(x, y, z, t - 1, wrapped), "uint8"),
     "twenty": (lambda x, y, z, t: difference(x, y, z, t - 1, lambda a, b: decibels(a, b, 20)), "not 20"),
     "natural": (lambda x, y, z, t: difference(x, y, z, t - 1, lambda a, b: decibels(a, b, 10 * np.log(10))), "natural"),
-    "each film": (lambda x, y, z, t: decibels(x[:, t - 1], y[:, t - 1]), "wanted one number"),
+    "each video": (lambda x, y, z, t: decibels(x[:, t - 1], y[:, t - 1]), "wanted one number"),
     "else": (lambda x, y, z, t: 1.0, "wanted"),
 }
 

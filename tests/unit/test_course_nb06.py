@@ -58,11 +58,11 @@ HORIZONS: dict[str, tuple[Callable, str]] = {
     "last win": (lambda m, c: np.flatnonzero(wins(m, c)).max() + 1, "last frame above"),
     "index": (lambda m, c: np.cumprod(wins(m, c)).sum() - 1, "One too few"),
     "first loss": (lambda m, c: np.argmin(wins(m, c)) + 1, "One too many"),
-    "every film": (lambda m, c: np.cumprod((m > c).all(0)).sum(), "every single film"),
+    "every video": (lambda m, c: np.cumprod((m > c).all(0)).sum(), "every single video"),
     "argmin": (lambda m, c: np.argmin(wins(m, c)), "always wins"),
     "ties": (lambda m, c: np.cumprod(m.mean(0) >= c.mean(0)).sum(), "tie"),
     "fraction": (lambda m, c: wins(m, c).mean(), "whole number"),
-    "each film": (lambda m, c: np.cumprod(m > c, axis=1).sum(1), "one whole number"),
+    "each video": (lambda m, c: np.cumprod(m > c, axis=1).sum(1), "one whole number"),
 }
 
 

@@ -14,6 +14,7 @@ import torch
 
 import genie_lite
 from genie_lite import load_config
+from genie_lite.api import Genie
 from genie_lite.course.checking import get_solution, verdict
 from genie_lite.course.failures import (
     SeesTheAnswer,
@@ -27,7 +28,7 @@ from genie_lite.course.failures import (
 from genie_lite.course.solutions.nb07 import my_psnr
 from genie_lite.data import sample_dataset
 from genie_lite.evaluation import measure_motion, pick_clips, psnr
-from genie_lite.models import Genie, LatentActionModel
+from genie_lite.models import LatentActionModel
 from genie_lite.training import read_log
 
 
@@ -55,7 +56,7 @@ PSNRS: dict[str, tuple[Callable, str]] = {
     "wraps": (lambda r, m: peak(np.square(r - m).mean((-3, -2, -1))), "20 * 20 is 144"),
     "floats too late": (lambda r, m: peak(np.square((r - m).astype(float)).mean((-3, -2, -1))), "Floats first"),
     "one number": (lambda r, m: peak(error(r, m).mean()), "One number for all"),
-    "each film": (lambda r, m: peak(error(r, m).mean(1)), "found shape"),
+    "each video": (lambda r, m: peak(error(r, m).mean(1)), "found shape"),
     "sign": (lambda r, m: -peak(error(r, m)), "sign is turned"),
     "twenty": (lambda r, m: 2 * peak(error(r, m)), "Twice too much"),
     "no peak": (lambda r, m: -10 * np.log10(error(r, m)), "Peak value missing"),
@@ -84,41 +85,41 @@ def delta(
     prompt: slice = slice(0, 1),
     seeds: tuple[int, int] = (0, 0),
     random: Callable = lambda inferred, A, seed: draw(A, inferred, seed),
-    infer: Callable = lambda genie, films, t: genie.infer_actions(films),
-    score: Callable = lambda films, good, bad, t: (
-        my_psnr(films[:, t], good[:, t - 1]) - my_psnr(films[:, t], bad[:, t - 1])
+    infer: Callable = lambda genie, videos, t: genie.infer_actions(videos),
+    score: Callable = lambda videos, good, bad, t: (
+        my_psnr(videos[:, t], good[:, t - 1]) - my_psnr(videos[:, t], bad[:, t - 1])
     ),
     reduce: Callable = np.mean,
 ) -> Callable:
-    def answer(genie, films, t, seed):
-        inferred = infer(genie, films, t)
+    def answer(genie, videos, t, seed):
+        inferred = infer(genie, videos, t)
         both = (inferred, random(inferred, genie.num_latent_actions, seed))
-        good, bad = (genie.generate(films[:, prompt], a, seed=seed + s) for a, s in zip(both, seeds, strict=True))
-        return reduce(score(films, good, bad, t))
+        good, bad = (genie.generate(videos[:, prompt], a, seed=seed + s) for a, s in zip(both, seeds, strict=True))
+        return reduce(score(videos, good, bad, t))
 
     return answer
 
 
-def one_call(genie, films, t, seed):
+def one_call(genie, videos, t, seed):
     return float(
-        my_psnr(films[:, t], genie.generate(films[:, :1], genie.infer_actions(films), seed=seed)[:, t - 1]).mean()
+        my_psnr(videos[:, t], genie.generate(videos[:, :1], genie.infer_actions(videos), seed=seed)[:, t - 1]).mean()
     )
 
 
-def rest(genie, films, t):
-    return genie.infer_actions(films[:, 1:])
+def rest(genie, videos, t):
+    return genie.infer_actions(videos[:, 1:])
 
 
 DELTAS: dict[str, tuple[Callable, str]] = {
-    "shown the film": (delta(prompt=slice(0, 4)), "The prompt has 4 frames"),
+    "shown the video": (delta(prompt=slice(0, 4)), "The prompt has 4 frames"),
     "last frame": (delta(prompt=slice(-1, None)), "not the first frame"),
     "two seeds": (delta(seeds=(0, 1)), "different seeds"),
     "shuffled": (delta(random=lambda a, A, seed: np.roll(a, 1, axis=0)), "in another order"),
     "not all": (delta(random=lambda a, A, seed: draw(A - 1, a, seed)), "never use [4]"),
     "too many": (delta(random=lambda a, A, seed: draw(A + 1, a, seed)), "out of range"),
     "seedless": (delta(random=lambda a, A, seed: draw(A, a, 0)), "another `seed`"),
-    "not random": (delta(random=lambda a, A, seed: a), "Both films"),
-    "one frame late": (delta(infer=rest), "Neither film"),
+    "not random": (delta(random=lambda a, A, seed: a), "Both videos"),
+    "one frame late": (delta(infer=rest), "Neither video"),
     "too few": (
         delta(
             infer=lambda genie, f, t: genie.infer_actions(f[:, :t]),
@@ -126,7 +127,7 @@ DELTAS: dict[str, tuple[Callable, str]] = {
         ),
         "takes 3 of them",
     ),
-    "one film": (one_call, "called 1 times"),
+    "one video": (one_call, "called 1 times"),
     "sign": (delta(score=lambda f, g, b, t: my_psnr(f[:, t], b[:, t - 1]) - my_psnr(f[:, t], g[:, t - 1])), "sign"),
     "late": (delta(score=lambda f, g, b, t: my_psnr(f[:, t], g[:, t]) - my_psnr(f[:, t], b[:, t])), "new frames only"),
     "early": (
@@ -143,7 +144,7 @@ DELTAS: dict[str, tuple[Callable, str]] = {
         "gain over copying",
     ),
     "each other": (delta(score=lambda f, g, b, t: my_psnr(g[:, t - 1], b[:, t - 1])), "with each other"),
-    "each film": (delta(reduce=lambda values: values), "one number"),
+    "each video": (delta(reduce=lambda values: values), "one number"),
     "else": (delta(reduce=lambda values: np.mean(values) + 5), "wanted"),
 }  # fmt: skip
 
@@ -232,7 +233,7 @@ def base() -> Genie:
 
 
 @pytest.fixture(scope="module")
-def films() -> np.ndarray:
+def videos() -> np.ndarray:
     dataset = sample_dataset("test")
     return dataset.read_clips(pick_clips(dataset, 8, 6)[0], 6)
 
@@ -251,9 +252,9 @@ def limits() -> dict[str, float]:
     return ast.literal_eval(statement.value)
 
 
-def moves_with_the_answer(model: LatentActionModel, films: np.ndarray) -> float:
+def moves_with_the_answer(model: LatentActionModel, videos: np.ndarray) -> float:
     """How far the prediction of frame 4 moves when frame 4 is another one, and the codes stay what they are."""
-    frames = torch.as_tensor(films).float() / 255
+    frames = torch.as_tensor(videos).float() / 255
     other = frames.clone()
     other[:, 3] = frames.flip(0)[:, 3]
     vectors = model.quantizer.lookup(model.encode(frames))
@@ -264,33 +265,33 @@ def moves_with_the_answer(model: LatentActionModel, films: np.ndarray) -> float:
     return float((first - second).abs().max())
 
 
-def test_the_leak_is_a_leak_and_the_honest_model_has_none(base: Genie, films: np.ndarray) -> None:
+def test_the_leak_is_a_leak_and_the_honest_model_has_none(base: Genie, videos: np.ndarray) -> None:
     leaking = SeesTheAnswer(base.config.model).eval()
     leaking.load_state_dict(base.latent_action.state_dict())
-    assert moves_with_the_answer(base.latent_action, films) == 0
-    assert moves_with_the_answer(leaking, films) > 0.01
+    assert moves_with_the_answer(base.latent_action, videos) == 0
+    assert moves_with_the_answer(leaking, videos) > 0.01
 
 
-def test_gains_are_measured_inside_the_model(base: Genie, films: np.ndarray) -> None:
-    own, foreign = prediction_gains(base, films)
-    frames = torch.as_tensor(films).float() / 255
-    codes = torch.as_tensor(np.roll(base.infer_actions(films), 1, axis=0))
+def test_gains_are_measured_inside_the_model(base: Genie, videos: np.ndarray) -> None:
+    own, foreign = prediction_gains(base, videos)
+    frames = torch.as_tensor(videos).float() / 255
+    codes = torch.as_tensor(np.roll(base.infer_actions(videos), 1, axis=0))
     with base.inference():
         swapped = base.latent_action.predict(frames[:, :-1], base.latent_action.quantizer.lookup(codes))
-    copying = psnr(films[:, 1:], films[:, :-1])
-    np.testing.assert_allclose(foreign, (psnr(films[:, 1:], base.to_uint8(swapped)) - copying).mean(1))
-    np.testing.assert_allclose(own, (psnr(films[:, 1:], base.predict_next(films)) - copying).mean(1))
+    copying = psnr(videos[:, 1:], videos[:, :-1])
+    np.testing.assert_allclose(foreign, (psnr(videos[:, 1:], base.to_uint8(swapped)) - copying).mean(1))
+    np.testing.assert_allclose(own, (psnr(videos[:, 1:], base.predict_next(videos)) - copying).mean(1))
     assert not base.latent_action.quantizer._forward_hooks
     assert not np.allclose(own, foreign)
 
 
 def test_one_code_is_caught_by_the_codes_in_use_and_obeys_nobody(
-    base: Genie, films: np.ndarray, stage, tmp_path
+    base: Genie, videos: np.ndarray, stage, tmp_path
 ) -> None:
     train = sample_dataset("train")
     world = train_actions(base, train, stage, tmp_path / "codes", codebook={"num_codes": 1})
     world = train_dynamics(world, train, stage, tmp_path / "dynamics")
-    signs = examine(world, films, measure_motion(films), rollouts=len(films), maskgit_steps=2)
+    signs = examine(world, videos, measure_motion(videos), rollouts=len(videos), maskgit_steps=2)
     assert signs.codes_in_use == 1
     assert {"codes in use", "share of the gain due to the code", "ΔtPSNR, dB"} <= set(alarms(signs, limits()))
     assert tuple(signs.delta) == (0, 0, 0) and tuple(signs.worth) == (0, 0, 0)
@@ -298,7 +299,7 @@ def test_one_code_is_caught_by_the_codes_in_use_and_obeys_nobody(
 
 
 @pytest.mark.parametrize("swap", [True, False])
-def test_swapped_actions_are_those_of_another_film(base: Genie, stage, tmp_path, monkeypatch, swap: bool) -> None:
+def test_swapped_actions_are_those_of_another_video(base: Genie, stage, tmp_path, monkeypatch, swap: bool) -> None:
     seen = []
     real = type(base.dynamics).forward
 
@@ -333,12 +334,12 @@ def trained(base: Genie, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         "no restarts": {"codebook": {"restart_after": 0}},
     }
     train, test = sample_dataset("train"), sample_dataset("test")
-    films = test.read_clips(pick_clips(test, 60, 9)[0], 9)
-    motion, stage = measure_motion(films), load_config("tiny").training.latent_action
+    videos = test.read_clips(pick_clips(test, 60, 9)[0], 9)
+    motion, stage = measure_motion(videos), load_config("tiny").training.latent_action
     stage = replace(stage, steps=150, clips=4, sample_every=0, log_every=10)
     folder = tmp_path_factory.mktemp("broken")
     return {
-        name: examine(train_actions(base, train, stage, folder / name, **fault), films, motion)
+        name: examine(train_actions(base, train, stage, folder / name, **fault), videos, motion)
         for name, fault in faults.items()
     }
 
@@ -360,15 +361,15 @@ def test_a_codebook_without_restarts_is_caught_by_its_rarest_code(trained: dict[
 
 
 def test_swapped_actions_leave_the_loss_and_are_caught_by_delta_psnr(tmp_path) -> None:
-    """The shipped world goes on training for a moment, properly and with the actions of other films."""
+    """The shipped world goes on training for a moment, properly and with the actions of other videos."""
     shipped, train, test = genie_lite.load("laptop", device="cpu"), sample_dataset("train"), sample_dataset("test")
-    films = test.read_clips(pick_clips(test, 24, 5)[0], 5)
+    videos = test.read_clips(pick_clips(test, 24, 5)[0], 5)
     stage = replace(shipped.config.training.dynamics, steps=40, clips=3, frames=4, warmup_steps=5, log_every=1,
                     time_budget_minutes=None, sample_every=0)  # fmt: skip
     deltas, losses = [], []
     for swap in (False, True):
         world = train_dynamics(shipped, train, stage, tmp_path / str(swap), swap_actions=swap)
-        signs = examine(world, films, measure_motion(films), rollouts=len(films), maskgit_steps=2)
+        signs = examine(world, videos, measure_motion(videos), rollouts=len(videos), maskgit_steps=2)
         deltas.append(signs.delta.value)
         losses.append(read_log(tmp_path / str(swap))["cross_entropy"][-20:].mean())
         assert ("ΔtPSNR, dB" in alarms(signs, limits())) == swap

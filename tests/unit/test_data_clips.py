@@ -1,4 +1,4 @@
-"""Films on disk and clips from them: what a reader may rely on, and what is said about a damaged dataset."""
+"""Videos on disk and clips from them: what a reader may rely on, and what is said about a damaged dataset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genie_lite.data import ClipLoader, DatasetError, DatasetWriter, check_datas
 LENGTHS = (5, 40, 1, 17, 90)
 
 
-def films(lengths: tuple[int, ...] = LENGTHS) -> list[np.ndarray]:
+def videos(lengths: tuple[int, ...] = LENGTHS) -> list[np.ndarray]:
     """Episodes whose pixels tell their episode, their place in it, and noise."""
     rng = np.random.default_rng(0)
     episodes = []
@@ -32,13 +32,13 @@ def films(lengths: tuple[int, ...] = LENGTHS) -> list[np.ndarray]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    write_dataset(tmp_path / "films.zarr", films(), {"game": "noise"}, [np.full(n, n, np.uint8) for n in LENGTHS])
-    return tmp_path / "films.zarr"
+    write_dataset(tmp_path / "videos.zarr", videos(), {"game": "noise"}, [np.full(n, n, np.uint8) for n in LENGTHS])
+    return tmp_path / "videos.zarr"
 
 
 def test_zarr_itself_reads_what_was_written(path: Path) -> None:
     group = zarr.open_group(str(path), mode="r")
-    np.testing.assert_array_equal(group["frames"][:], np.concatenate(films()))
+    np.testing.assert_array_equal(group["frames"][:], np.concatenate(videos()))
     np.testing.assert_array_equal(group["env_actions"][:], np.repeat(LENGTHS, LENGTHS))
     assert dict(group.attrs)["game"] == "noise"
 
@@ -60,7 +60,7 @@ def test_frames_placed_in_any_order_equal_frames_appended(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: int
 ) -> None:
     monkeypatch.setattr("genie_lite.data.filling.WAITING_BYTES", waiting)
-    frames, starts = np.concatenate(films()), np.cumsum([0, *LENGTHS[:-1]])
+    frames, starts = np.concatenate(videos()), np.cumsum([0, *LENGTHS[:-1]])
     env_actions = np.repeat(LENGTHS, LENGTHS)
     for first, stop in ((0, 70), (70, len(frames))):  # the second sitting goes on in the middle of a chunk
         writer = DatasetWriter(tmp_path / "placed", (8, 12, 3), {"game": "noise"}, arrays=("env_actions",))
@@ -90,21 +90,21 @@ def test_clip_starts_are_all_that_fit_and_no_other(path: Path, length: int, stri
     assert dataset.clip_starts(length, stride).tolist() == fitting
 
 
-def test_clips_are_the_films_and_never_cross_an_episode(path: Path) -> None:
-    dataset, every = open_dataset(path), np.concatenate(films())
+def test_clips_are_the_videos_and_never_cross_an_episode(path: Path) -> None:
+    dataset, every = open_dataset(path), np.concatenate(videos())
     starts = dataset.clip_starts(6, 3)
     clips = dataset.read_clips(starts, 6, 3)
     assert clips.shape == (len(starts), 6, 8, 12, 3) and clips.dtype == np.uint8
     np.testing.assert_array_equal(clips, every[starts[:, None] + 3 * np.arange(6)])
     assert (clips[:, :, 0, 0, 0] == clips[:, :1, 0, 0, 0]).all()
-    for start in (-1, 0, len(every) - 1):  # before all films, across the end of the first, over the end of the last
+    for start in (-1, 0, len(every) - 1):  # before all videos, across the end of the first, over the end of the last
         with pytest.raises(DatasetError, match=f"from frame {start} leaves its episode"):
             dataset.read_clips(np.array([start]), 6)
 
 
 def test_frames_are_fitted_when_read(path: Path) -> None:
     fitted = open_dataset(path, frame_size=(4, 4)).read_clips(np.array([0]), 5)
-    middle = films()[0][:, :, 2:10].astype(float)  # centre crop to a square, then the mean of each 2x2
+    middle = videos()[0][:, :, 2:10].astype(float)  # centre crop to a square, then the mean of each 2x2
     np.testing.assert_allclose(fitted[0], middle.reshape(5, 4, 2, 4, 2, 3).mean((2, 4)), atol=0.51)
 
 
@@ -146,7 +146,7 @@ def test_loader_raises_what_its_thread_met(path: Path) -> None:
         next(loader)
 
 
-def test_clips_longer_than_films_are_refused(path: Path) -> None:
+def test_clips_longer_than_videos_are_refused(path: Path) -> None:
     with pytest.raises(DatasetError, match="longest episode has 90 frames, wanted 100"):
         ClipLoader(open_dataset(path), clips=1, frames=34, stride=3)
 
@@ -156,14 +156,14 @@ def test_urls_open_like_folders(path: Path) -> None:
         open_dataset(f"file://{path}").read_clips(np.array([10]), 8), open_dataset(path).read_clips(np.array([10]), 8)
     )
     memory = fsspec.filesystem("memory")
-    memory.put(str(path), "/films-by-url.zarr", recursive=True)
+    memory.put(str(path), "/videos-by-url.zarr", recursive=True)
     try:
-        remote = open_dataset("memory://films-by-url.zarr")
+        remote = open_dataset("memory://videos-by-url.zarr")
         starts = remote.clip_starts(16)
         np.testing.assert_array_equal(remote.read_clips(starts, 16), open_dataset(path).read_clips(starts, 16))
         assert remote.env_actions().shape == (sum(LENGTHS),)
     finally:
-        memory.rm("/films-by-url.zarr", recursive=True)
+        memory.rm("/videos-by-url.zarr", recursive=True)
     with pytest.raises(DatasetError, match="cannot be opened as a Zarr group"):
         open_dataset("memory://nothing-here.zarr")
 
@@ -218,15 +218,15 @@ def test_missing_and_foreign_paths_are_named(tmp_path: Path) -> None:
 
 
 def test_writer_continues_an_episode_and_overwrites_nothing_foreign(tmp_path: Path) -> None:
-    whole = films((100,))[0]
+    whole = videos((100,))[0]
     for first, last in ((0, 33), (33, 34), (34, 100)):  # each time a writer that knows only what is on disk
-        writer = DatasetWriter(tmp_path / "films.zarr", (8, 12, 3))
+        writer = DatasetWriter(tmp_path / "videos.zarr", (8, 12, 3))
         assert writer.num_frames == first
         writer.append(whole[first:last], np.array([0] if first == 0 else [], np.int64))
         with pytest.raises(DatasetError, match=f"stopped after {last} frames"):
-            open_dataset(tmp_path / "films.zarr")
+            open_dataset(tmp_path / "videos.zarr")
     writer.finish()
-    dataset = open_dataset(tmp_path / "films.zarr")
+    dataset = open_dataset(tmp_path / "videos.zarr")
     np.testing.assert_array_equal(dataset.read_clips(np.array([0]), 100)[0], whole)
     with pytest.raises(DatasetError, match="without env_actions"):
         dataset.env_actions()
@@ -237,16 +237,16 @@ def test_writer_continues_an_episode_and_overwrites_nothing_foreign(tmp_path: Pa
 
 
 def test_rows_that_do_not_match_their_frames_are_refused(tmp_path: Path) -> None:
-    writer = DatasetWriter(tmp_path / "films.zarr", (8, 12, 3), arrays=["env_actions"])
+    writer = DatasetWriter(tmp_path / "videos.zarr", (8, 12, 3), arrays=["env_actions"])
     with pytest.raises(DatasetError, match="arrays of lengths .*'env_actions': 3.* wanted .*'env_actions': 5"):
-        writer.append(films((5,))[0], np.array([0]), env_actions=np.zeros(3, np.uint8))
+        writer.append(videos((5,))[0], np.array([0]), env_actions=np.zeros(3, np.uint8))
     with pytest.raises(DatasetError, match="must start an episode"):
-        writer.append(films((5,))[0], np.array([1]), env_actions=np.zeros(5, np.uint8))
+        writer.append(videos((5,))[0], np.array([1]), env_actions=np.zeros(5, np.uint8))
 
 
 def test_a_full_disk_is_said_and_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = DatasetWriter(tmp_path / "films.zarr", (8, 12, 3))
-    writer.append(films((40,))[0], np.array([0]))
+    writer = DatasetWriter(tmp_path / "videos.zarr", (8, 12, 3))
+    writer.append(videos((40,))[0], np.array([0]))
     write = Path.write_bytes
 
     def full(path: Path, content: bytes) -> int:
@@ -256,10 +256,10 @@ def test_a_full_disk_is_said_and_survived(tmp_path: Path, monkeypatch: pytest.Mo
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
         with pytest.raises(DatasetError, match="No space left on device.*make room"):
-            writer.append(films((40,))[0], np.array([0]))
-    again = DatasetWriter(tmp_path / "films.zarr", (8, 12, 3))
+            writer.append(videos((40,))[0], np.array([0]))
+    again = DatasetWriter(tmp_path / "videos.zarr", (8, 12, 3))
     assert again.num_frames == 40
-    again.append(films((40,))[0], np.array([0]))
+    again.append(videos((40,))[0], np.array([0]))
     again.finish()
-    assert check_dataset(tmp_path / "films.zarr") == []
-    assert open_dataset(tmp_path / "films.zarr").episode_starts.tolist() == [0, 40]
+    assert check_dataset(tmp_path / "videos.zarr") == []
+    assert open_dataset(tmp_path / "videos.zarr").episode_starts.tolist() == [0, 40]

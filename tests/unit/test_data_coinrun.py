@@ -26,7 +26,7 @@ from genie_lite.data import (
     collect,
     course_dataset,
     open_dataset,
-    players,
+    policies,
     procgen_available,
     sample_dataset,
     sample_game,
@@ -122,9 +122,9 @@ def told(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("repeat", [1, 4])
 def test_episodes_are_cut_where_the_game_cuts_them(tmp_path: Path, pretend: None, repeat: int) -> None:
     dataset = collect(
-        dataclasses.replace(SMALL, action_repeat=repeat), tmp_path / "films", frames=2_000, progress=False
+        dataclasses.replace(SMALL, action_repeat=repeat), tmp_path / "videos", frames=2_000, progress=False
     )
-    pictures, starts, env_actions = told(tmp_path / "films")
+    pictures, starts, env_actions = told(tmp_path / "videos")
     episode = np.cumsum(np.isin(np.arange(2_000), starts)) - 1
     level = pictures[:, 0] + 256 * pictures[:, 1]
     np.testing.assert_array_equal(level, dataset.level_seeds()[episode])  # each frame belongs to its episode's level
@@ -156,7 +156,7 @@ def test_interrupted_collection_equals_an_uninterrupted_one(
         np.testing.assert_array_equal(a, b)
 
 
-def test_appended_films_equal_films_collected_at_once(tmp_path: Path, pretend: None) -> None:
+def test_appended_videos_equal_videos_collected_at_once(tmp_path: Path, pretend: None) -> None:
     collect(SMALL, tmp_path / "whole", frames=2_500, progress=False)
     for frames in (500, 1_111, 2_500, 700):  # the last is there already
         dataset = collect(SMALL, tmp_path / "grown", frames=frames, progress=False)
@@ -167,8 +167,8 @@ def test_appended_films_equal_films_collected_at_once(tmp_path: Path, pretend: N
 
 def test_levels_in_turn_give_each_level_its_frames(tmp_path: Path, pretend: None) -> None:
     paper = dataclasses.replace(SMALL, policy="uniform", action_repeat=1, frames_per_level=100)
-    dataset = collect(paper, tmp_path / "films", frames=1_150, progress=False)
-    pictures, starts, env_actions = told(tmp_path / "films")
+    dataset = collect(paper, tmp_path / "videos", frames=1_150, progress=False)
+    pictures, starts, env_actions = told(tmp_path / "videos")
     np.testing.assert_array_equal(pictures[:, 0] + 256 * pictures[:, 1], 100 + np.arange(1_150) // 100)
     assert set(np.arange(0, 1_150, 100)) <= set(starts)
     np.testing.assert_array_equal(dataset.level_seeds(), 100 + starts // 100)
@@ -177,10 +177,10 @@ def test_levels_in_turn_give_each_level_its_frames(tmp_path: Path, pretend: None
 
 def test_sticky_policy_holds_and_leans_right() -> None:
     data = DataConfig(sticky_probability=0.5, right_bias=0.3, num_envs=50_000)
-    player = players.StickyPlayer(data, np.random.default_rng(0))
+    player = policies.StickyPlayer(data, np.random.default_rng(0))
     first = player.choose(NOTHING)
     assert set(first) == set(range(9))  # left, none, right x down, none, up; never a key that CoinRun ignores
-    right = 0.3 + 0.7 * players.HORIZONTAL[2]
+    right = 0.3 + 0.7 * policies.HORIZONTAL[2]
     assert abs((first // 3 == 2).mean() - right) < 0.01
     second = player.choose(NOTHING)
     assert 0.5 < (second == first).mean() < 0.75
@@ -189,13 +189,13 @@ def test_sticky_policy_holds_and_leans_right() -> None:
     third = player.choose(NOTHING)
     assert (third[25_000:] == second[25_000:]).all() and (third[:25_000] == second[:25_000]).mean() < 0.5
     ours, numpys = np.random.default_rng(1), np.random.default_rng(1)
-    chosen = numpys.choice(3, 1_000, p=players.VERTICAL)
-    np.testing.assert_array_equal(players._draw(players.VERTICAL, 1_000, ours), chosen)
+    chosen = numpys.choice(3, 1_000, p=policies.VERTICAL)
+    np.testing.assert_array_equal(policies._draw(policies.VERTICAL, 1_000, ours), chosen)
 
 
 def test_walker_jumps_when_stuck_and_never_in_mid_air() -> None:
     data = DataConfig(policy="walker", sticky_probability=0.8, num_envs=4_000, action_repeat=4)
-    player = players.Walker(data, np.random.default_rng(0))
+    player = policies.Walker(data, np.random.default_rng(0))
     rng = np.random.default_rng(1)
     still = np.zeros((4_000, 4, 4, 3), np.uint8)
     keys = [player.choose(still)]
@@ -203,19 +203,19 @@ def test_walker_jumps_when_stuck_and_never_in_mid_air() -> None:
         pictures = np.where(np.arange(4_000)[:, None, None, None] < 2_000, still, rng.integers(256, size=still.shape))
         keys.append(player.choose(pictures.astype(np.uint8)))
     keys = np.stack(keys)
-    direction, jumps = keys // 3, keys % 3 == players.UP
-    assert set(np.unique(keys % 3)) == {players.NONE, players.UP}
+    direction, jumps = keys // 3, keys % 3 == policies.UP
+    assert set(np.unique(keys % 3)) == {policies.NONE, policies.UP}
     for wait in (1, 2, 3):
         assert not (jumps[wait:] & jumps[:-wait]).any()  # 16 game steps, four choices, from one jump to the next
     assert (jumps[4:] & jumps[:-4]).any()
-    walks = direction[1:] != players.NONE
+    walks = direction[1:] != policies.NONE
     stuck, free = jumps[1:, :2_000][walks[:, :2_000]].mean(), jumps[1:, 2_000:][walks[:, 2_000:]].mean()
     assert stuck > 1.5 * free > 0
     kept = direction[1:] == direction[:-1]
     assert kept[:, 2_000:].mean() > 0.8 > kept[:, :2_000].mean()  # turns more readily where it cannot go on
 
 
-def test_walker_films_can_be_resumed(tmp_path: Path, pretend: None) -> None:
+def test_walker_videos_can_be_resumed(tmp_path: Path, pretend: None) -> None:
     settings = dataclasses.replace(SMALL, policy="walker")
     collect(settings, tmp_path / "whole", frames=1_500, progress=False)
     for frames in (400, 1_111, 1_500):
@@ -230,22 +230,22 @@ def test_walker_jumps_where_a_jump_does_something(tmp_path: Path) -> None:
     risen = {}
     for policy in ("sticky", "walker"):
         data = DataConfig(distribution_mode="hard", policy=policy)
-        films = collect(data, tmp_path / policy, frames=2_000, progress=False)
-        starts = films.clip_starts(16)[::16]
-        motion = measure_motion(films.read_clips(starts, 16))
-        _, down = env_action_classes(read_env_actions(films, starts, 16))
+        videos = collect(data, tmp_path / policy, frames=2_000, progress=False)
+        starts = videos.clip_starts(16)[::16]
+        motion = measure_motion(videos.read_clips(starts, 16))
+        _, down = env_action_classes(read_env_actions(videos, starts, 16))
         risen[policy] = (motion.up_down() == 0)[motion.sure_y & (down == 0)].mean()
     assert risen["walker"] > risen["sticky"] + 0.2
 
 
 def test_other_settings_are_never_mixed(tmp_path: Path, pretend: None) -> None:
-    collect(SMALL, tmp_path / "films", frames=100, progress=False)
+    collect(SMALL, tmp_path / "videos", frames=100, progress=False)
     with pytest.raises(DatasetError, match="right_bias: found 0.3, wanted 0.9"):
-        collect(dataclasses.replace(SMALL, right_bias=0.9), tmp_path / "films", frames=200, progress=False)
+        collect(dataclasses.replace(SMALL, right_bias=0.9), tmp_path / "videos", frames=200, progress=False)
     with pytest.raises(DatasetError, match=r"levels: found \[100, 50\], wanted \[300, 50\]"):
-        collect(SMALL, tmp_path / "films", "test", frames=200, progress=False)
+        collect(SMALL, tmp_path / "videos", "test", frames=200, progress=False)
     with pytest.raises(DatasetError, match="exists already"):
-        collect(SMALL, tmp_path / "films", frames=200, progress=False, resume=False)
+        collect(SMALL, tmp_path / "videos", frames=200, progress=False, resume=False)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("irreplaceable")
     with pytest.raises(DatasetError, match="nothing was overwritten"):
@@ -253,10 +253,10 @@ def test_other_settings_are_never_mixed(tmp_path: Path, pretend: None) -> None:
 
 
 def test_levels_outside_their_range_are_found(tmp_path: Path, pretend: None) -> None:
-    collect(SMALL, tmp_path / "films", frames=300, progress=False)
-    attributes = tmp_path / "films" / ".zattrs"
+    collect(SMALL, tmp_path / "videos", frames=300, progress=False)
+    attributes = tmp_path / "videos" / ".zattrs"
     attributes.write_text(attributes.read_text().replace("50\n", "3\n"))
-    assert "wanted only 100 to 102" in check_dataset(tmp_path / "films")[0]
+    assert "wanted only 100 to 102" in check_dataset(tmp_path / "videos")[0]
 
 
 def test_without_procgen_collecting_says_so_and_the_course_takes_the_sample(
@@ -266,8 +266,8 @@ def test_without_procgen_collecting_says_so_and_the_course_takes_the_sample(
     monkeypatch.setattr(coinrun.importlib.util, "find_spec", lambda name: None)
     assert not procgen_available()
     with pytest.raises(DatasetError, match=r"needs procgen, which is missing on \w+ .*Python 3.*sample_dataset"):
-        collect(SMALL, tmp_path / "films", frames=100, progress=False)
-    assert not (tmp_path / "films").exists()
+        collect(SMALL, tmp_path / "videos", frames=100, progress=False)
+    assert not (tmp_path / "videos").exists()
     config = Config(model=ModelConfig(frame_size=(32, 32)))
     with caplog.at_level(logging.WARNING):
         dataset = course_dataset(config, tmp_path, "test")
@@ -276,19 +276,19 @@ def test_without_procgen_collecting_says_so_and_the_course_takes_the_sample(
 
 
 def test_course_collects_once_then_opens(tmp_path: Path, pretend: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genie_lite.data.sample.procgen_available", lambda: True)
+    monkeypatch.setattr("genie_lite.data.samples.procgen_available", lambda: True)
     config = Config(data=dataclasses.replace(SMALL, train_frames=400, test_frames=200))
     train, test = (course_dataset(config, tmp_path, split, progress=False) for split in ("train", "test"))
     assert (train.num_frames, test.num_frames) == (400, 200)
     assert not set(train.level_seeds()) & set(test.level_seeds())
     played = PretendGames.plays
     assert course_dataset(config, tmp_path, "train").num_frames == 400
-    monkeypatch.setattr("genie_lite.data.sample.procgen_available", lambda: False)
+    monkeypatch.setattr("genie_lite.data.samples.procgen_available", lambda: False)
     assert course_dataset(config, tmp_path, "train").path == str(tmp_path / "train.zarr")  # rather than the sample
     assert PretendGames.plays == played
 
 
-def test_shipped_films_are_sound_and_their_levels_disjoint() -> None:
+def test_shipped_videos_are_sound_and_their_levels_disjoint() -> None:
     train, test = sample_dataset("train"), sample_dataset("test")
     for dataset in (train, test):
         assert check_dataset(dataset.path) == []
@@ -299,14 +299,14 @@ def test_shipped_films_are_sound_and_their_levels_disjoint() -> None:
     assert size <= 13_500_000
 
 
-def test_the_full_game_ships_films_to_test_on(tmp_path: Path) -> None:
-    films = sample_dataset("test", game="full")
-    assert check_dataset(films.path) == [] and len(films.clip_starts(16)) > 1_000
+def test_the_full_game_ships_videos_to_test_on(tmp_path: Path) -> None:
+    videos = sample_dataset("test", game="full")
+    assert check_dataset(videos.path) == [] and len(videos.clip_starts(16)) > 1_000
     wanted = collection_settings(load_config("coinrun").data, "test")
-    assert settings_differ(films.attributes, wanted) == ""
-    looks = films.read_clips(films.episode_starts, 1)[:, 0].mean((1, 2))
+    assert settings_differ(videos.attributes, wanted) == ""
+    looks = videos.read_clips(videos.episode_starts, 1)[:, 0].mean((1, 2))
     assert np.linalg.norm(looks[:, None] - looks, axis=-1).mean() > 20  # themes and backgrounds differ between levels
-    with pytest.raises(DatasetError, match="no training films of the full game ship; collect them"):
+    with pytest.raises(DatasetError, match="no training videos of the full game ship; collect them"):
         sample_dataset("train", game="full")
     assert sample_game(load_config("coinrun")) == "full" and sample_game(load_config("laptop")) == "plain"
 
@@ -333,21 +333,21 @@ def digest(dataset: FrameDataset) -> str:
 
 
 @needs_procgen
-def test_settings_make_the_films_that_they_always_made(tmp_path: Path) -> None:
+def test_settings_make_the_videos_that_they_always_made(tmp_path: Path) -> None:
     # Digests of what the first collector made, which played all streams of a block and compressed it afterwards.
     easy = DataConfig(num_envs=4, train_levels=(0, 20), test_levels=(500, 20))
-    films = collect(easy, tmp_path / "easy", frames=5_000, progress=False)  # a block, and one stream of another
-    assert digest(films) == "329c5aafe90e919afe8b1e1404a7f3be2a5ec046e8a103a7ac288d7063afa224"
+    videos = collect(easy, tmp_path / "easy", frames=5_000, progress=False)  # a block, and one stream of another
+    assert digest(videos) == "329c5aafe90e919afe8b1e1404a7f3be2a5ec046e8a103a7ac288d7063afa224"
     turns = {"policy": "uniform", "action_repeat": 1, "frames_per_level": 60}
     hard = dataclasses.replace(easy, distribution_mode="hard", backgrounds=True, restrict_themes=False, **turns)
-    films = collect(hard, tmp_path / "hard", frames=1_000, progress=False)  # chunks that span streams and blocks
-    assert digest(films) == "b6d1d938f40a302b71344bcdbb2fd60d0e80cf627752f5bc8a1edf6f29db16f2"
+    videos = collect(hard, tmp_path / "hard", frames=1_000, progress=False)  # chunks that span streams and blocks
+    assert digest(videos) == "b6d1d938f40a302b71344bcdbb2fd60d0e80cf627752f5bc8a1edf6f29db16f2"
 
 
 @needs_procgen
-def test_the_shipped_films_can_be_collected_again(tmp_path: Path) -> None:
+def test_the_shipped_videos_can_be_collected_again(tmp_path: Path) -> None:
     shipped, frames = sample_dataset("test"), 1_024
-    again = collect(DataConfig(), tmp_path / "films", "test", frames=frames, progress=False)
+    again = collect(DataConfig(), tmp_path / "videos", "test", frames=frames, progress=False)
     ours, theirs = (data.read_clips(np.arange(frames), 1) for data in (again, shipped))
     np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(again.env_actions(), shipped.env_actions()[:frames])
@@ -356,7 +356,7 @@ def test_the_shipped_films_can_be_collected_again(tmp_path: Path) -> None:
 
 @needs_procgen
 def test_killed_collection_goes_on_where_it_was(tmp_path: Path) -> None:
-    path, frames = tmp_path / "films.zarr", 20_000
+    path, frames = tmp_path / "videos.zarr", 20_000
     code = (
         "from genie_lite.config import DataConfig; from genie_lite.data import collect; "
         f"collect(DataConfig(num_envs=2), {str(path)!r}, frames={frames}, progress=False)"

@@ -1,4 +1,4 @@
-"""Films of one's own: videos and moving pictures become episodes."""
+"""Videos of one's own: videos and moving pictures become episodes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ av = pytest.importorskip("av")
 
 def moving(frames: int, height: int, width: int) -> np.ndarray:
     """A bright square in the centre that grows darker from frame to frame; red sides."""
-    film = np.zeros((frames, height, width, 3), np.uint8)
-    film[:, :, :2] = film[:, :, -2:] = (255, 0, 0)
+    video = np.zeros((frames, height, width, 3), np.uint8)
+    video[:, :, :2] = video[:, :, -2:] = (255, 0, 0)
     across = slice(width // 2 - height // 4, width // 2 + height // 4)
     for t in range(frames):
-        film[t, height // 4 : 3 * height // 4, across] = 250 - 10 * t
-    return film
+        video[t, height // 4 : 3 * height // 4, across] = 250 - 10 * t
+    return video
 
 
-def write_mp4(path: Path, film: np.ndarray) -> None:
+def write_mp4(path: Path, video: np.ndarray) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
-        stream.height, stream.width, stream.pix_fmt, stream.bit_rate = *film.shape[1:3], "yuv420p", 8_000_000
-        for picture in film:
+        stream.height, stream.width, stream.pix_fmt, stream.bit_rate = *video.shape[1:3], "yuv420p", 8_000_000
+        for picture in video:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
 
@@ -36,7 +36,7 @@ def write_mp4(path: Path, film: np.ndarray) -> None:
 def folder(tmp_path: Path) -> Path:
     write_mp4(tmp_path / "b.mp4", moving(12, 96, 160))
     imageio.imwrite(tmp_path / "a.gif", moving(7, 64, 64), duration=100)
-    (tmp_path / "notes.txt").write_text("not a film")
+    (tmp_path / "notes.txt").write_text("not a video")
     return tmp_path
 
 
@@ -47,7 +47,7 @@ def test_a_folder_of_videos_is_one_dataset(folder: Path) -> None:
     clips = dataset.read_clips(np.array([0, 7]), 7)
     for clip in clips:
         np.testing.assert_allclose(clip[:, 32, 32].mean(-1), 250 - 10 * np.arange(7), atol=6)
-    assert clips[1, :, :, 0, 0].max() < 60  # the red sides of the wide film are cropped away
+    assert clips[1, :, :, 0, 0].max() < 60  # the red sides of the wide video are cropped away
     with ClipLoader(dataset, clips=3, frames=5) as loader:
         assert next(loader).shape == (3, 5, 64, 64, 3)
 
@@ -67,12 +67,12 @@ def test_videos_have_no_env_actions_and_no_levels(folder: Path) -> None:
 
 
 def test_videos_can_be_kept_as_a_dataset(folder: Path, tmp_path: Path) -> None:
-    films = open_dataset(folder)
-    write_dataset(tmp_path / "kept.zarr", [films.read_clips(films.episode_starts[1:], 12)[0]])
+    videos = open_dataset(folder)
+    write_dataset(tmp_path / "kept.zarr", [videos.read_clips(videos.episode_starts[1:], 12)[0]])
     assert open_dataset(tmp_path / "kept.zarr").num_frames == 12
 
 
-@pytest.mark.parametrize("content", [b"", b"not a film at all", bytes(5_000)])
+@pytest.mark.parametrize("content", [b"", b"not a video at all", bytes(5_000)])
 def test_unreadable_videos_are_named(folder: Path, content: bytes) -> None:
     (folder / "c.mp4").write_bytes(content)
     with pytest.raises(DatasetError, match="c.mp4: "):

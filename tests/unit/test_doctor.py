@@ -12,7 +12,7 @@ import torch
 
 import genie_lite
 from genie_lite import machine
-from genie_lite.checkup import Report, examine
+from genie_lite.diagnostics import Report, examine
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +60,8 @@ def test_a_complete_machine_is_ok_and_every_line_says_what_it_means() -> None:
     ("package", "line"),
     [
         ("torch", "torch"),
-        ("av", "films"),
-        ("imageio", "films"),
+        ("av", "videos"),
+        ("imageio", "videos"),
         ("zarr", "sample"),
         ("numcodecs", "checkpoint"),
         ("jupyterlab", "jupyterlab"),
@@ -109,7 +109,7 @@ def test_no_procgen_is_a_note_that_tells_why_and_what_still_works(
     finding = without(monkeypatch, "procgen", "procgen-mirror")["procgen"]
     assert finding.status == "note"
     assert (distribution or architecture) in finding.found
-    assert "films that ship" in finding.meaning
+    assert "videos that ship" in finding.meaning
 
 
 def test_markers_of_the_dependencies_agree_with_doctor(repository: Path) -> None:
@@ -131,7 +131,7 @@ def test_markers_of_the_dependencies_agree_with_doctor(repository: Path) -> None
                 assert chosen == ({distribution, "numpy"} if distribution else set()), (here, chosen)
 
 
-def test_missing_films_and_checkpoint_are_named(quick: Path) -> None:
+def test_missing_videos_and_checkpoint_are_named(quick: Path) -> None:
     (quick / "coinrun" / "test.zarr").rmdir()
     (quick / "checkpoints" / "laptop" / "config.json").unlink()
     report = examine()

@@ -28,11 +28,11 @@ from genie_lite.evaluation import (
 
 @pytest.fixture
 def pictures(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Films [2, 3, 32, 40, 3], smooth and noisy, and damaged copies."""
+    """Videos [2, 3, 32, 40, 3], smooth and noisy, and damaged copies."""
     ramp = np.linspace(0, 255, 40)[None, None, None, :, None] * np.ones((2, 3, 32, 1, 3))
-    films = np.clip(ramp + rng.normal(0, 40, ramp.shape), 0, 255).astype(np.uint8)
+    videos = np.clip(ramp + rng.normal(0, 40, ramp.shape), 0, 255).astype(np.uint8)
     strength = np.array([1, 3, 10, 30, 60, 120]).reshape(2, 3, 1, 1, 1)
-    return films, np.clip(films + rng.normal(0, 1, films.shape) * strength, 0, 255).astype(np.uint8)
+    return videos, np.clip(videos + rng.normal(0, 1, videos.shape) * strength, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture
@@ -45,18 +45,18 @@ def rng() -> np.random.Generator:
 
 def test_psnr_and_ssim_agree_with_scikit_image(pictures: tuple[np.ndarray, np.ndarray]) -> None:
     metrics = pytest.importorskip("skimage.metrics")
-    films, damaged = pictures
+    videos, damaged = pictures
     for b, t in np.ndindex(2, 3):
-        expected = metrics.peak_signal_noise_ratio(films[b, t], damaged[b, t], data_range=255)
-        assert psnr(films, damaged, cap=math.inf)[b, t] == pytest.approx(expected, abs=1e-4)
-        expected = metrics.structural_similarity(films[b, t], damaged[b, t], data_range=255, channel_axis=-1)
-        assert ssim(films, damaged)[b, t] == pytest.approx(expected, abs=1e-4)
+        expected = metrics.peak_signal_noise_ratio(videos[b, t], damaged[b, t], data_range=255)
+        assert psnr(videos, damaged, cap=math.inf)[b, t] == pytest.approx(expected, abs=1e-4)
+        expected = metrics.structural_similarity(videos[b, t], damaged[b, t], data_range=255, channel_axis=-1)
+        assert ssim(videos, damaged)[b, t] == pytest.approx(expected, abs=1e-4)
 
 
 def test_uint8_and_unit_floats_give_the_same_numbers(pictures: tuple[np.ndarray, np.ndarray]) -> None:
-    films, damaged = pictures
-    np.testing.assert_allclose(psnr(films, damaged), psnr(films / 255, damaged / 255))
-    np.testing.assert_allclose(ssim(films, damaged), ssim(films / 255, damaged))
+    videos, damaged = pictures
+    np.testing.assert_allclose(psnr(videos, damaged), psnr(videos / 255, damaged / 255))
+    np.testing.assert_allclose(ssim(videos, damaged), ssim(videos / 255, damaged))
 
 
 def test_identical_frames_get_the_cap_and_one_grey_level_off_as_well() -> None:
@@ -79,7 +79,7 @@ def test_frechet_distance_agrees_with_scipy(rng: np.random.Generator, size: int)
     assert frechet_distance(first, second) == pytest.approx(expected, abs=1e-4)
 
 
-def test_frechet_distance_of_fewer_films_than_features(rng: np.random.Generator) -> None:
+def test_frechet_distance_of_fewer_videos_than_features(rng: np.random.Generator) -> None:
     features = rng.normal(size=(10, 40))  # singular covariances
     assert frechet_distance(features, features) == pytest.approx(0, abs=1e-6)
     assert frechet_distance(features, features + 2) == pytest.approx(40 * 4, abs=1e-6)
@@ -181,7 +181,7 @@ def test_clips_without_a_number_are_left_out() -> None:
 class Episodes:
     """Episodes of given lengths, as far as picking clips needs them."""
 
-    path = "films"
+    path = "videos"
 
     def __init__(self, *lengths: int) -> None:
         self.lengths = lengths
@@ -245,7 +245,7 @@ def test_what_is_no_report_is_refused(tmp_path) -> None:
         (lambda: psnr(np.full((4, 4, 3), 200.0), np.zeros((4, 4, 3))), "divide by 255"),
         (lambda: psnr(np.zeros((4, 4, 3), int), np.zeros((4, 4, 3), int)), "int64"),
         (lambda: ssim(np.zeros((4, 4, 3)), np.zeros((4, 4, 3))), "window: found 7"),
-        (lambda: frechet_distance(np.zeros((1, 3)), np.zeros((5, 3))), "more films"),
+        (lambda: frechet_distance(np.zeros((1, 3)), np.zeros((5, 3))), "more videos"),
         (lambda: frechet_distance(np.zeros((5, 3)), np.zeros((5, 4))), "one network"),
         (lambda: code_usage(np.array([7]), 6), "wanted 0 to 5"),
         (lambda: probe(np.zeros((2, 3), int), np.zeros((2, 3), int), num_codes=2, num_classes=2), "4 or more"),

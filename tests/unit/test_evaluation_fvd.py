@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from genie_lite.evaluation import EvaluationError, Report, frechet_distance, frechet_video_distance, load_i3d
-from genie_lite.evaluation.film_distances import FilmDistances
+from genie_lite.evaluation.rollout_distances import RolloutDistances
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
@@ -79,28 +79,28 @@ def sha256(weights: Path) -> str:
 
 
 @pytest.fixture
-def films() -> np.ndarray:
+def videos() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (9, 10, 8, 12, 3)).astype(np.uint8)
 
 
-def test_it_is_the_frechet_distance_of_the_files_features(weights: Path, films: np.ndarray) -> None:
-    made = np.clip(films.astype(int) + np.arange(9)[:, None, None, None, None], 0, 255).astype(np.uint8)
-    expected = frechet_distance(*(x[:, [0, -1]].mean((2, 3)).reshape(9, 6) for x in (films, made)))
+def test_it_is_the_frechet_distance_of_the_files_features(weights: Path, videos: np.ndarray) -> None:
+    made = np.clip(videos.astype(int) + np.arange(9)[:, None, None, None, None], 0, 255).astype(np.uint8)
+    expected = frechet_distance(*(x[:, [0, -1]].mean((2, 3)).reshape(9, 6) for x in (videos, made)))
     assert expected > 1
-    assert frechet_video_distance(films, made, weights=weights) == pytest.approx(expected, rel=1e-3)
+    assert frechet_video_distance(videos, made, weights=weights) == pytest.approx(expected, rel=1e-3)
     network = load_i3d(weights)
-    assert frechet_video_distance(films, films, weights=network) == pytest.approx(0, abs=1e-3)
+    assert frechet_video_distance(videos, videos, weights=network) == pytest.approx(0, abs=1e-3)
 
 
 def test_a_url_is_downloaded_once_and_checked(
-    site: str, weights: Path, sha256: str, tmp_path: Path, films: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    site: str, weights: Path, sha256: str, tmp_path: Path, videos: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"{site}/{weights.name}?dl=1"
     monkeypatch.setenv("GENIE_LITE_CACHE", str(tmp_path / "cache"))
     network = load_i3d(url, sha256=sha256.upper())
     assert network.sha256 == sha256
     monkeypatch.setattr("urllib.request.urlopen", None)  # a second download would fail
-    assert (load_i3d(url).features(films) == network.features(films)).all()
+    assert (load_i3d(url).features(videos) == network.features(videos)).all()
     assert [path.name[-len(weights.name) :] for path in (tmp_path / "cache").iterdir()] == [weights.name]
 
 
@@ -135,7 +135,7 @@ def test_a_download_that_fails_leaves_nothing_and_says_what_to_do(site: str, tmp
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_truncated_or_foreign_file_is_named(weights: Path, tmp_path: Path, films: np.ndarray) -> None:
+def test_a_missing_truncated_or_foreign_file_is_named(weights: Path, tmp_path: Path, videos: np.ndarray) -> None:
     with pytest.raises(EvaluationError, match="nowhere.pt: no such file"):
         load_i3d(tmp_path / "nowhere.pt")
     whole = weights.read_bytes()
@@ -145,11 +145,11 @@ def test_a_missing_truncated_or_foreign_file_is_named(weights: Path, tmp_path: P
             load_i3d(tmp_path / "damaged.pt")
     torch.jit.script(Odd()).save(str(tmp_path / "odd.pt"))
     with pytest.raises(EvaluationError, match="odd.pt: the network failed .* rescale, resize and return_features"):
-        load_i3d(tmp_path / "odd.pt").features(films)
+        load_i3d(tmp_path / "odd.pt").features(videos)
 
 
 @pytest.mark.parametrize("shape", [(2, 9, 8, 8, 3), (2, 10, 8, 8, 1), (10, 8, 8, 3)])
-def test_films_that_i3d_cannot_see_are_refused(weights: Path, shape: tuple[int, ...]) -> None:
+def test_videos_that_i3d_cannot_see_are_refused(weights: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(EvaluationError, match="10 or more frames"):
         load_i3d(weights).features(np.zeros(shape, np.uint8))
     with pytest.raises(EvaluationError, match="found float64"):
@@ -157,16 +157,16 @@ def test_films_that_i3d_cannot_see_are_refused(weights: Path, shape: tuple[int, 
 
 
 def test_the_evaluation_reports_it_where_weights_are_given(weights: Path, sha256: str) -> None:
-    class Films:
+    class Videos:
         frame_size = (8, 12)
 
     generator = np.random.default_rng(0)
     real, made = generator.integers(0, 256, (2, 12, 10, 8, 12, 3)).astype(np.uint8)
-    distances = FilmDistances(Films(), 10, weights, sha256)
+    distances = RolloutDistances(Videos(), 10, weights, sha256)
     distances.add(real[:5], made[:5])
     distances.add(real[5:], made[5:])
     metrics, floors, notes = distances.measure(seed=0)
     assert metrics["fvd"].value == pytest.approx(frechet_video_distance(real, made, weights=weights), rel=1e-6)
     assert "fvd" not in floors
-    assert any(sha256 in note and "12 films of 10 frames" in note for note in notes)
+    assert any(sha256 in note and "12 videos of 10 frames" in note for note in notes)
     assert "FVD, standard I3D" in Report(metrics).table()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from genie_lite.api import Genie
 from genie_lite.config import Config, config_from_dict
 from genie_lite.data import DatasetError
 from genie_lite.evaluation import (
@@ -20,7 +21,6 @@ from genie_lite.evaluation import (
     psnr,
     score_rollouts,
 )
-from genie_lite.models import Genie
 
 SIDE = 32
 MOVES = np.array([[-3, 0], [3, 0], [0, -5], [0, 4], [0, 0]])  # dx, dy of the player under each latent action
@@ -36,7 +36,7 @@ def look(at: np.ndarray) -> np.ndarray:
 
 
 class Walks:
-    """A dataset of random walks over the land: `codes` [F] lead from each frame to the next; 20 films of 20 frames."""
+    """A dataset of random walks over the land: `codes` [F] lead from each frame to the next; 20 videos of 20 frames."""
 
     path = "walks"
     frame_size = (SIDE, SIDE)
@@ -55,7 +55,7 @@ class Walks:
         return look(self.positions[starts[:, None] + np.arange(length) * stride])
 
     def env_actions(self) -> np.ndarray:
-        raise DatasetError("walks: films without env actions")
+        raise DatasetError("walks: videos without env actions")
 
 
 class PressedWalks(Walks):
@@ -152,43 +152,43 @@ def like(world: LandWorld, kind: type[LandWorld]) -> LandWorld:
 
 
 @pytest.fixture(scope="module")
-def films() -> np.ndarray:
+def videos() -> np.ndarray:
     return Walks().read_clips(np.arange(16) * 20, 7)
 
 
 # ------------------------------------------------------------------------------------------------- ΔtPSNR
 
 
-def test_delta_psnr_is_large_where_actions_rule_and_exactly_zero_where_they_do_nothing(world, films) -> None:
-    assert delta_psnr(world, films).low > 10
-    deaf = delta_psnr(like(world, DeafWorld), films)  # noisy, but with the same noise under both sets of actions
+def test_delta_psnr_is_large_where_actions_rule_and_exactly_zero_where_they_do_nothing(world, videos) -> None:
+    assert delta_psnr(world, videos).low > 10
+    deaf = delta_psnr(like(world, DeafWorld), videos)  # noisy, but with the same noise under both sets of actions
     assert deaf == (0, 0, 0)
 
 
-def test_t_counts_the_actions_taken(world, films) -> None:
+def test_t_counts_the_actions_taken(world, videos) -> None:
     late = like(world, LateWorld)
-    assert delta_psnr(late, films, t=2) == (0, 0, 0)
-    assert score_rollouts(late, films).delta[:, 1].tolist() == [0] * len(films)
-    assert np.abs(score_rollouts(late, films).delta[:, 2]).max() > 1
+    assert delta_psnr(late, videos, t=2) == (0, 0, 0)
+    assert score_rollouts(late, videos).delta[:, 1].tolist() == [0] * len(videos)
+    assert np.abs(score_rollouts(late, videos).delta[:, 2]).max() > 1
     for t in (0, 7):
         with pytest.raises(EvaluationError, match=f"t: found {t}, wanted 1 to 6"):
-            delta_psnr(world, films, t=t)
+            delta_psnr(world, videos, t=t)
 
 
-def test_delta_psnr_is_the_difference_of_two_psnrs(world, films) -> None:
+def test_delta_psnr_is_the_difference_of_two_psnrs(world, videos) -> None:
     random_actions = np.random.default_rng(5).integers(5, size=(16, 6))
-    scores = score_rollouts(world, films, random_actions=random_actions)
-    generated = [world.generate(films[:, :1], actions) for actions in (world.infer_actions(films), random_actions)]
-    expected = psnr(films[:, 1:], generated[0]) - psnr(films[:, 1:], generated[1])
+    scores = score_rollouts(world, videos, random_actions=random_actions)
+    generated = [world.generate(videos[:, :1], actions) for actions in (world.infer_actions(videos), random_actions)]
+    expected = psnr(videos[:, 1:], generated[0]) - psnr(videos[:, 1:], generated[1])
     np.testing.assert_allclose(scores.delta, expected)
-    np.testing.assert_allclose(scores.copying[:, 2], psnr(films[:, 3], films[:, 0]))
+    np.testing.assert_allclose(scores.copying[:, 2], psnr(videos[:, 3], videos[:, 0]))
 
 
 # -------------------------------------------------------------------------------------------- consistency
 
 
-def test_consistency_tells_obedient_from_moody_and_deaf(world, films) -> None:
-    prompts = films[:, :1]
+def test_consistency_tells_obedient_from_moody_and_deaf(world, videos) -> None:
+    prompts = videos[:, :1]
     obedient = action_consistency(world, prompts)
     assert obedient.left_right.value == 1 and obedient.up_down.value == 1
     assert obedient.chance_left_right < 0.6  # one of five goes left, one right: .2² + .2² + .6² = .44
@@ -255,7 +255,7 @@ def test_env_actions_are_read_only_when_asked(world, monkeypatch) -> None:
     assert any("no probe of true actions" in n for n in evaluate_genie(world, Walks(), clips=8, progress=False).notes)
 
 
-def test_films_without_structure_give_a_report_without_motion(world: LandWorld) -> None:
+def test_videos_without_structure_give_a_report_without_motion(world: LandWorld) -> None:
     class Fog(PressedWalks):
         def read_clips(self, starts: np.ndarray, length: int, stride: int = 1) -> np.ndarray:
             return np.full((len(starts), length, SIDE, SIDE, 3), 128, np.uint8)
@@ -278,7 +278,7 @@ def test_films_without_structure_give_a_report_without_motion(world: LandWorld) 
     assert "nan" in report.table()
 
 
-def test_too_short_or_too_few_films_are_refused(world) -> None:
+def test_too_short_or_too_few_videos_are_refused(world) -> None:
     with pytest.raises(EvaluationError, match="t: found 4, wanted 1 to 2"):
         evaluate_genie(world, Walks(), frames=3)
     with pytest.raises(EvaluationError, match="clips: found 2"):

@@ -14,7 +14,7 @@ PIXELS_PER_TILE = 64 / 13  # CoinRun shows 13 tiles across 64 pixels
 PLAYER_SIZE = struct.pack("<iI", 1056964608, 1058284975)  # half width and half height, as the game's state stores them
 
 
-def films(**options: bool | str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+def videos(**options: bool | str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """The real game, step by step: frames [8, 64, 64, 3], first [8], env actions [8], positions in tiles (x, y up)."""
     procgen = pytest.importorskip("procgen")
     game = procgen.ProcgenGym3Env(num=8, env_name="coinrun", start_level=0, num_levels=500, rand_seed=5, **options)
@@ -39,7 +39,7 @@ HARD = {"distribution_mode": "hard", "use_backgrounds": True, "restrict_themes":
 
 @pytest.mark.parametrize("options", [EASY, HARD], ids=["plain", "backgrounds"])
 def test_motion_is_that_of_the_player_inside_the_game(options: dict) -> None:
-    frames, first, _, positions = (np.stack(part, axis=1) for part in zip(*films(**options), strict=True))
+    frames, first, _, positions = (np.stack(part, axis=1) for part in zip(*videos(**options), strict=True))
     episode = np.cumsum(first, axis=1)
     same = episode[:, 4::4] == episode[:, :-4:4]
     pairs = np.stack([frames[:, :-4:4][same], frames[:, 4::4][same]], axis=1)
@@ -66,7 +66,7 @@ def scenes() -> np.ndarray:
         generator = np.random.default_rng(0)
         coarse = generator.integers(0, 256, (8, 16, 16, 3)).astype(np.uint8)
         return coarse.repeat(4, axis=1).repeat(4, axis=2)
-    stepping = films(**HARD)
+    stepping = videos(**HARD)
     return [frames for _, (frames, *_rest) in zip(range(30), stepping, strict=False)][-1]
 
 
@@ -100,13 +100,13 @@ def test_flat_frames_are_unsure_and_stripes_along_one_axis_only() -> None:
 
 
 def test_shapes_signs_and_errors(scenes: np.ndarray) -> None:
-    film = np.stack([scenes[0, :, x : x + 40] for x in (0, 2, 6, 5)])
-    single, batch = measure_motion(film), measure_motion(film[None])
+    video = np.stack([scenes[0, :, x : x + 40] for x in (0, 2, 6, 5)])
+    single, batch = measure_motion(video), measure_motion(video[None])
     assert single.dx.shape == (3,) and batch.dx.shape == (1, 3)
     np.testing.assert_allclose(single.dx, batch.dx[0])
     assert single.left_right().tolist() == [2, 2, 0]
     assert single.left_right(still=3).tolist() == [1, 2, 1]
     with pytest.raises(EvaluationError, match="2 or more frames"):
-        measure_motion(film[:1])
+        measure_motion(video[:1])
     with pytest.raises(EvaluationError, match="max_shift"):
-        measure_motion(film, max_shift=(64, 3))
+        measure_motion(video, max_shift=(64, 3))

@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from genie_lite import load_config
+from genie_lite.api import CheckpointError, Genie
 from genie_lite.config import SamplingConfig
-from genie_lite.models import CheckpointError, DynamicsModel, Genie
+from genie_lite.models import DynamicsModel
 from genie_lite.models.dynamics import _most_confident, draw_tokens, hidden_after
 from genie_lite.nn import TemporalCache
 
@@ -30,18 +31,18 @@ def genie() -> Genie:
 
 
 @pytest.fixture(scope="module")
-def films() -> np.ndarray:
+def videos() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, 7, 64, 64, 3), dtype=np.uint8)
 
 
-def floats(films: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(films).float() / 255
+def floats(videos: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(videos).float() / 255
 
 
 @pytest.mark.parametrize("direction", ["encode", "decode"])
-def test_the_tokenizer_never_looks_ahead(genie, films, direction):
-    tokens = genie.encode(films)
-    call, given = (genie.encode, films) if direction == "encode" else (genie.decode, tokens)
+def test_the_tokenizer_never_looks_ahead(genie, videos, direction):
+    tokens = genie.encode(videos)
+    call, given = (genie.encode, videos) if direction == "encode" else (genie.decode, tokens)
     changed = given.copy()
     changed[:, 4:] = changed[:, 4:][:, ::-1, ..., ::-1]
     before, after = call(given), call(changed)
@@ -49,11 +50,11 @@ def test_the_tokenizer_never_looks_ahead(genie, films, direction):
     assert not np.array_equal(before[:, 4:], after[:, 4:])
 
 
-def test_a_tokenizer_of_patches_starts_at_typical_patches_and_learns_the_rest(films):
+def test_a_tokenizer_of_patches_starts_at_typical_patches_and_learns_the_rest(videos):
     book = {"num_codes": 64, "latent_dim": 192, "normalize": False, "update": "fixed", "restart_after": 0}
     config = load_config("tiny", {"model.tokenizer.codes": "patches", "model.tokenizer.codebook": book})
     tokenizer = Genie(config).tokenizer
-    frames = torch.from_numpy(films).float() / 255
+    frames = torch.from_numpy(videos).float() / 255
     tokenizer.fit_patches(frames, torch.Generator().manual_seed(0))
     tokens = tokenizer.encode(frames)
     cut = tokenizer.patches.cut
@@ -70,35 +71,35 @@ def test_a_tokenizer_of_patches_starts_at_typical_patches_and_learns_the_rest(fi
     assert torch.equal(tokenizer.quantizer.codebook, book)
 
 
-def test_a_latent_action_knows_the_next_frame_and_nothing_later(genie, films):
-    changed = films.copy()
+def test_a_latent_action_knows_the_next_frame_and_nothing_later(genie, videos):
+    changed = videos.copy()
     changed[:, 4] = 255 - changed[:, 4]
-    latents = [genie.latent_action.latents(floats(f)) for f in (films, changed)]
+    latents = [genie.latent_action.latents(floats(f)) for f in (videos, changed)]
     moved = (latents[0] - latents[1]).abs().amax(dim=(0, 2))
     assert (moved[:3] == 0).all()  # actions into frames 1, 2, 3
     assert moved[3] > 0  # the action that leads to frame 4
 
 
-def test_the_lam_decoder_cannot_see_the_frame_it_predicts(genie, films):
-    changed = films.copy()
+def test_the_lam_decoder_cannot_see_the_frame_it_predicts(genie, videos):
+    changed = videos.copy()
     changed[:, 4:] = 255 - changed[:, 4:]
     vectors = torch.randn(2, 6, 8)
-    predictions = [genie.latent_action.predict(floats(f)[:, :-1], vectors) for f in (films, changed)]
+    predictions = [genie.latent_action.predict(floats(f)[:, :-1], vectors) for f in (videos, changed)]
     assert torch.equal(predictions[0][:, :4], predictions[1][:, :4])  # frames 1 .. 4, from frames 0 .. 3
     assert not torch.equal(predictions[0][:, 4:], predictions[1][:, 4:])
 
 
-def test_the_lam_starts_at_copying_the_last_frame(films):
+def test_the_lam_starts_at_copying_the_last_frame(videos):
     fresh = Genie(load_config("tiny")).latent_action.eval()
-    frames = floats(films)
+    frames = floats(videos)
     assert torch.equal(fresh(frames).prediction, frames[:, :-1])
 
 
 @torch.no_grad()
-def test_the_relative_loss_weighs_a_frame_by_how_little_it_changed(films):
+def test_the_relative_loss_weighs_a_frame_by_how_little_it_changed(videos):
     """Against the definition: error / (change + half the usual change), in units of the usual change."""
     model = Genie(load_config("tiny", {"model.latent_action.loss": "relative"})).latent_action.eval()
-    frames = floats(films)
+    frames = floats(videos)
     output, quantizer_loss = model(frames), model.quantizer(model.latents(frames)).loss
     error, change = (
         [float((a - b).square().mean()) for a, b in zip(made.flatten(0, 1), frames[:, 1:].flatten(0, 1), strict=True)]
@@ -112,16 +113,16 @@ def test_the_relative_loss_weighs_a_frame_by_how_little_it_changed(films):
     assert model(frames[:, :1].expand(-1, 4, -1, -1, -1)).loss.isfinite()
 
 
-def test_without_the_options_the_lam_is_the_papers(films):
+def test_without_the_options_the_lam_is_the_papers(videos):
     off = {"model.latent_action.difference_input": False, "model.latent_action.residual_output": False}
     model = Genie(load_config("tiny", off)).latent_action
     assert model.encoder_patches.in_features == 16 * 16 * 3
-    prediction = model(floats(films)).prediction
+    prediction = model(floats(videos)).prediction
     assert 0 < prediction.min() < prediction.max() < 1  # through a sigmoid (appendix C.1)
 
 
-def test_dynamics_is_causal_and_actions_act_from_their_frame_on(genie, films):
-    tokens = torch.from_numpy(genie.encode(films))
+def test_dynamics_is_causal_and_actions_act_from_their_frame_on(genie, videos):
+    tokens = torch.from_numpy(genie.encode(videos))
     vectors = torch.randn(2, 6, 8)
     base = genie.dynamics.logits(tokens, vectors)
     other = vectors.clone()
@@ -136,11 +137,11 @@ def test_dynamics_is_causal_and_actions_act_from_their_frame_on(genie, films):
     assert (moved[5:] > 0).all()
 
 
-def test_the_previous_frame_is_seen_whole_and_the_hidden_one_is_not(genie, films):
+def test_the_previous_frame_is_seen_whole_and_the_hidden_one_is_not(genie, videos):
     settings = dataclasses.replace(genie.config.model.dynamics, previous_input=True)
     model = DynamicsModel(dataclasses.replace(genie.config.model, dynamics=settings))
     model.load_state_dict(genie.dynamics.state_dict(), strict=False)
-    tokens, vectors = torch.from_numpy(genie.encode(films)), torch.randn(2, 6, 8)
+    tokens, vectors = torch.from_numpy(genie.encode(videos)), torch.randn(2, 6, 8)
     other = tokens.clone()
     other[:, 3] = (other[:, 3] + 1) % model.num_tokens
     hidden = tokens.masked_fill((torch.arange(7) > 0)[:, None], model.mask_token)  # all but the first frame
@@ -150,11 +151,11 @@ def test_the_previous_frame_is_seen_whole_and_the_hidden_one_is_not(genie, films
     assert (first[:, 4] - second[:, 4]).abs().amax(-1).min() > 0  # and at every place of the frame after it
 
 
-def test_no_gradient_of_the_dynamics_reaches_the_latent_actions(genie, films):
-    vectors = genie.latent_action.quantizer(genie.latent_action.latents(floats(films))).vectors
+def test_no_gradient_of_the_dynamics_reaches_the_latent_actions(genie, videos):
+    vectors = genie.latent_action.quantizer(genie.latent_action.latents(floats(videos))).vectors
     assert vectors.requires_grad
     vectors.retain_grad()
-    genie.dynamics(torch.from_numpy(genie.encode(films)), vectors).loss.backward()
+    genie.dynamics(torch.from_numpy(genie.encode(videos)), vectors).loss.backward()
     assert vectors.grad is None
     genie.zero_grad()
 
@@ -183,20 +184,20 @@ def test_tokens_may_begin_as_alike_as_their_codes(genie):
     assert 0.05 < model.token_embedding.weight.std() < 0.2
 
 
-def test_loss_counts_hidden_tokens_only_and_starts_undecided(genie, films):
+def test_loss_counts_hidden_tokens_only_and_starts_undecided(genie, videos):
     torch.manual_seed(0)
     fresh = Genie(load_config("tiny")).dynamics
-    tokens = torch.from_numpy(genie.encode(films))
+    tokens = torch.from_numpy(genie.encode(videos))
     output = fresh(tokens, torch.randn(2, 6, 8), torch.Generator().manual_seed(0))
     assert len(output.logits) == output.masked.sum()
     assert output.loss.item() == pytest.approx(np.log(64), abs=1e-3)
 
 
-def test_the_loss_may_count_a_share_of_the_hidden_tokens(genie, films):
+def test_the_loss_may_count_a_share_of_the_hidden_tokens(genie, videos):
     settings = dataclasses.replace(genie.config.model.dynamics, loss_share=0.25)
     model = DynamicsModel(dataclasses.replace(genie.config.model, dynamics=settings))
     model.load_state_dict(genie.dynamics.state_dict())
-    tokens, vectors = torch.from_numpy(genie.encode(films)), torch.randn(2, 6, 8)
+    tokens, vectors = torch.from_numpy(genie.encode(videos)), torch.randn(2, 6, 8)
     shares, losses = [], []
     for seed in range(40):
         output = model(tokens, vectors, torch.Generator().manual_seed(seed))
@@ -259,16 +260,16 @@ def test_the_surest_hidden_places_are_decided_first():
     assert chosen.tolist() == [[3, 0]] and drawn.tolist() == [[0, 2]]
 
 
-def test_playing_with_the_cache_equals_recomputing_every_frame(genie, films):
+def test_playing_with_the_cache_equals_recomputing_every_frame(genie, videos):
     """Same random numbers, every frame played so far run again each time, under the same sliding window."""
     actions = np.array([[0, 1, 2, 3, 4, 5, 0], [5, 4, 3, 2, 1, 0, 5]])
-    rollout = genie.rollout(films[:, :2], maskgit_steps=3, seed=7)
+    rollout = genie.rollout(videos[:, :2], maskgit_steps=3, seed=7)
     played = [rollout.tokens]
     for t in range(actions.shape[1]):
         rollout.step(actions[:, t])
         played.append(rollout.tokens)
-    tokens = torch.from_numpy(genie.encode(films[:, :2]))
-    codes = torch.from_numpy(genie.infer_actions(films[:, :2]))
+    tokens = torch.from_numpy(genie.encode(videos[:, :2]))
+    codes = torch.from_numpy(genie.infer_actions(videos[:, :2]))
     sampling = dataclasses.replace(genie.config.sampling, maskgit_steps=3)
 
     class Recompute(TemporalCache):
@@ -287,8 +288,8 @@ def test_playing_with_the_cache_equals_recomputing_every_frame(genie, films):
         new = type(genie.dynamics).sample(model, uncached.vectors[:, -1:], uncached, sampling, generator)[-1]
         tokens = torch.cat([tokens, new[:, None]], dim=1)
     assert torch.equal(tokens[:, 1:], torch.stack(played, dim=1))
-    film = genie.decode(tokens.numpy())
-    assert np.abs(film[:, -1].astype(int) - rollout.frame).max() <= 1
+    video = genie.decode(tokens.numpy())
+    assert np.abs(video[:, -1].astype(int) - rollout.frame).max() <= 1
 
 
 class _Uncached:
@@ -311,8 +312,8 @@ def test_inference_leaves_every_part_as_it_was():
     assert [module.training for module in genie.modules()] == before and any(before) and not all(before)
 
 
-def test_undo_and_the_same_step_give_the_same_frame(genie, films):
-    rollout = genie.rollout(films[:, :1], maskgit_steps=2)
+def test_undo_and_the_same_step_give_the_same_frame(genie, videos):
+    rollout = genie.rollout(videos[:, :1], maskgit_steps=2)
     start = rollout.frame.copy()
     frames = [rollout.step([a, 5 - a]).copy() for a in range(6)]
     for frame in frames[-2::-1]:
@@ -323,17 +324,17 @@ def test_undo_and_the_same_step_give_the_same_frame(genie, films):
     assert all(np.array_equal(rollout.step([a, 5 - a]), frames[a]) for a in range(6))
 
 
-def test_the_face_takes_frames_with_and_without_a_batch_axis(genie, films):
-    assert genie.encode(films).shape == (2, 7, 64)
-    assert np.array_equal(genie.encode(films[0]), genie.encode(films)[0])
-    assert genie.decode(genie.encode(films[0])).shape == films[0].shape
-    assert genie.infer_actions(films).shape == (2, 6)
-    assert genie.predict_next(films).shape == (2, 6, 64, 64, 3)
-    film = genie.generate(films[0, 0], [0, 1, 2])
-    assert film.shape == (3, 64, 64, 3) and film.dtype == np.uint8
-    assert np.array_equal(film, genie.generate(films[0, 0], [0, 1, 2]))
-    assert not np.array_equal(film, genie.generate(films[0, 0], [0, 1, 2], seed=1))
-    assert genie.generate(films[:, :2], np.zeros((2, 3), int)).shape == (2, 3, 64, 64, 3)
+def test_the_face_takes_frames_with_and_without_a_batch_axis(genie, videos):
+    assert genie.encode(videos).shape == (2, 7, 64)
+    assert np.array_equal(genie.encode(videos[0]), genie.encode(videos)[0])
+    assert genie.decode(genie.encode(videos[0])).shape == videos[0].shape
+    assert genie.infer_actions(videos).shape == (2, 6)
+    assert genie.predict_next(videos).shape == (2, 6, 64, 64, 3)
+    video = genie.generate(videos[0, 0], [0, 1, 2])
+    assert video.shape == (3, 64, 64, 3) and video.dtype == np.uint8
+    assert np.array_equal(video, genie.generate(videos[0, 0], [0, 1, 2]))
+    assert not np.array_equal(video, genie.generate(videos[0, 0], [0, 1, 2], seed=1))
+    assert genie.generate(videos[:, :2], np.zeros((2, 3), int)).shape == (2, 3, 64, 64, 3)
 
 
 @pytest.mark.parametrize(
@@ -350,20 +351,20 @@ def test_the_face_takes_frames_with_and_without_a_batch_axis(genie, films):
         (lambda g, f: g.decode(np.zeros((1, 63), int)), "tokens: found shape"),
     ],
 )
-def test_wrong_arrays_are_named(genie, films, call, message):
+def test_wrong_arrays_are_named(genie, videos, call, message):
     with pytest.raises(ValueError, match=message):
-        call(genie, films)
+        call(genie, videos)
 
 
 # ------------------------------------------------------------------------------------------------- checkpoints
 
 
-def test_a_saved_genie_comes_back_the_same(genie, films, tmp_path):
+def test_a_saved_genie_comes_back_the_same(genie, videos, tmp_path):
     genie.card = {"trained": ["tokenizer"]}
     loaded = Genie.load(genie.save(tmp_path / "world"))
     loaded.precision = "float32"
     assert loaded.config == genie.config and loaded.card["trained"] == ["tokenizer"]
-    assert np.array_equal(loaded.generate(films[0, 0], [1, 2]), genie.generate(films[0, 0], [1, 2]))
+    assert np.array_equal(loaded.generate(videos[0, 0], [1, 2]), genie.generate(videos[0, 0], [1, 2]))
     assert sorted(p.name for p in (tmp_path / "world").iterdir()) == ["card.json", "config.json", "model.safetensors"]
     half = genie.save(tmp_path / "half", dtype=torch.bfloat16) / "model.safetensors"
     assert half.stat().st_size < 0.6 * (tmp_path / "world" / "model.safetensors").stat().st_size

@@ -25,12 +25,12 @@ def test_gymnasiums_own_checker_has_nothing_to_say():
 
 
 def test_a_seed_decides_the_whole_episode():
-    films = []
+    videos = []
     for seed in (5, 5, 6):
         env = GenieEnv(FakeGenie(), scenes())
-        films.append(np.stack([env.reset(seed=seed)[0], *(env.step(a)[0] for a in (0, 1, 2, 3))]))
-    np.testing.assert_array_equal(films[0], films[1])
-    assert (films[0] != films[2]).any()
+        videos.append(np.stack([env.reset(seed=seed)[0], *(env.step(a)[0] for a in (0, 1, 2, 3))]))
+    np.testing.assert_array_equal(videos[0], videos[1])
+    assert (videos[0] != videos[2]).any()
 
 
 def test_episodes_differ_within_one_seed():

@@ -9,8 +9,8 @@ import pytest
 from fakes import scenes
 from gymnasium.utils.env_checker import check_env
 
+from genie_lite.api import Genie
 from genie_lite.config import load_config
-from genie_lite.models import Genie
 from genie_lite.play import ActionError, PlaySession, play
 from genie_lite.play.environment import GenieEnv
 
@@ -29,11 +29,11 @@ def test_undo_goes_back_exactly_also_after_the_window_has_slid(genie, prompt):
     session = genie.play(prompt, maskgit_steps=2)
     assert isinstance(session, PlaySession)
     actions = [t % genie.num_latent_actions for t in range(genie.context_frames + 5)]
-    films = [session.step(a) for a in actions]
+    videos = [session.step(a) for a in actions]
     for t in range(len(actions) - 2, len(actions) - 8, -1):
-        np.testing.assert_array_equal(session.undo(), films[t])
+        np.testing.assert_array_equal(session.undo(), videos[t])
     for t in range(len(actions) - 6, len(actions)):
-        np.testing.assert_array_equal(session.step(actions[t]), films[t])
+        np.testing.assert_array_equal(session.step(actions[t]), videos[t])
 
 
 def test_play_is_what_generate_says(genie, prompt):

@@ -104,8 +104,8 @@ def test_sixteen_bit_pictures_keep_their_brightness():
 
 
 def test_an_animation_gives_its_first_frame():
-    films = [Image.new("RGB", (70, 70), colour) for colour in (RED, (0, 0, 255), (0, 255, 0))]
-    fitted = fit(encoded(films[0], "GIF", save_all=True, append_images=films[1:]), SIZE)
+    videos = [Image.new("RGB", (70, 70), colour) for colour in (RED, (0, 0, 255), (0, 255, 0))]
+    fitted = fit(encoded(videos[0], "GIF", save_all=True, append_images=videos[1:]), SIZE)
     assert np.abs(fitted.frame.astype(int) - RED).max() <= 3 and "first of 3 frames" in fitted.summary.lower()
 
 

@@ -108,16 +108,16 @@ def test_threads_take_turns(session):
 def test_gif_has_every_frame_enlarged(session, tmp_path):
     for action in (2, 1, 0):
         session.step(action)
-    path = session.save_gif(tmp_path / "new" / "film.gif", scale=3, fps=10)
+    path = session.save_gif(tmp_path / "new" / "video.gif", scale=3, fps=10)
     with Image.open(path) as gif:
         assert (gif.n_frames, gif.size, gif.info["duration"], gif.info["loop"]) == (4, (192, 192), 100, 0)
         first = np.asarray(gif.convert("RGB"))[1::3, 1::3].astype(int)
     assert np.abs(first - session.frames[0]).max() <= 8
-    assert [p.name for p in path.parent.iterdir()] == ["film.gif"]
+    assert [p.name for p in path.parent.iterdir()] == ["video.gif"]
 
 
 def test_a_failed_gif_leaves_the_old_one_and_nothing_else(session, tmp_path, monkeypatch):
-    path = session.save_gif(tmp_path / "film.gif")
+    path = session.save_gif(tmp_path / "video.gif")
     old = path.read_bytes()
     session.step(2)
 
@@ -133,14 +133,14 @@ def test_a_failed_gif_leaves_the_old_one_and_nothing_else(session, tmp_path, mon
 @pytest.mark.parametrize("wrong", [{"scale": 0}, {"scale": 1.5}, {"fps": 0}, {"fps": 90}])
 def test_gif_settings_are_checked(session, tmp_path, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        session.save_gif(tmp_path / "film.gif", **wrong)
+        session.save_gif(tmp_path / "video.gif", **wrong)
     assert not list(tmp_path.iterdir())
 
 
 # ------------------------------------------------------------------------------------------- prompts of a dataset
 
 
-class FilmFake:
+class VideoFake:
     """Two episodes of 5 frames, with the face of FrameDataset that prompts need."""
 
     frames = scenes(10)
@@ -153,18 +153,18 @@ class FilmFake:
 
 
 def test_prompts_visit_every_start_once_in_an_order_the_seed_decides():
-    prompts = Prompts(FakeGenie(), FilmFake(), length=2, seed=1)
+    prompts = Prompts(FakeGenie(), VideoFake(), length=2, seed=1)
     seen = [prompts.next() for _ in range(len(prompts))]
     assert len({p.tobytes() for p in seen}) == len(prompts) == 8
     np.testing.assert_array_equal(prompts.next(), seen[0])
-    again = Prompts(FakeGenie(), FilmFake(), length=2, seed=1)
+    again = Prompts(FakeGenie(), VideoFake(), length=2, seed=1)
     np.testing.assert_array_equal([again.next() for _ in seen], seen)
 
 
 def test_prompts_of_another_size_are_fitted_and_none_at_all_is_an_error():
     assert Prompts(FakeGenie(), scenes(3, (90, 120))).next().shape == (1, 64, 64, 3)
     with pytest.raises(PromptError, match="length=1"):
-        Prompts(FakeGenie(), FilmFake(), length=6)
+        Prompts(FakeGenie(), VideoFake(), length=6)
 
 
 # ------------------------------------------------------------------------------------------- labels of the actions

@@ -152,7 +152,7 @@ def test_an_answer_comes_even_when_a_step_fails(player, monkeypatch):
     assert answers == ["a-1"] and "division by zero" in player.message.value
 
 
-def test_the_film_strip_shows_the_last_frames_newest_at_the_right(player):
+def test_the_filmstrip_shows_the_last_frames_newest_at_the_right(player):
     for action in (0, 1, 2):
         player.action_buttons[action].click()
     strip = np.asarray(Image.open(io.BytesIO(player.strip.value)))

@@ -1,4 +1,4 @@
-"""The shipped worlds are small, say what they are, and obey: on held-out films they beat copying and random actions."""
+"""The shipped worlds are small, say what they are, and obey: on held-out videos they beat copying and random actions."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def genie(name):
 
 
 @pytest.fixture(scope="module")
-def films(name, genie) -> np.ndarray:
+def videos(name, genie) -> np.ndarray:
     dataset = sample_dataset("test", game=sample_game(genie.config))
     starts, _ = pick_clips(dataset, 40, 9, seed=0)
     return dataset.read_clips(starts, 9)
@@ -44,38 +44,38 @@ def test_its_preset_is_the_one_in_the_package(name, genie):
 
 def test_its_card_says_how_it_was_made_and_what_its_buttons_do(genie):
     assert genie.card["trained"] == ["dynamics", "latent_action", "tokenizer"]
-    assert {"minutes", "steps", "hardware", "films", "metrics"} <= set(genie.card)
+    assert {"minutes", "steps", "hardware", "videos", "metrics"} <= set(genie.card)
     assert len(read_labels(genie.card["actions"], genie.num_latent_actions)) == genie.num_latent_actions
 
 
-def test_every_action_is_alive_on_held_out_films(name, genie, films):
-    assert code_usage(genie.infer_actions(films), genie.num_latent_actions).shares.min() > LEAST_SHARE[name]
+def test_every_action_is_alive_on_held_out_videos(name, genie, videos):
+    assert code_usage(genie.infer_actions(videos), genie.num_latent_actions).shares.min() > LEAST_SHARE[name]
 
 
-def test_what_the_buttons_say_is_what_they_do(genie, films):
+def test_what_the_buttons_say_is_what_they_do(genie, videos):
     """The leftmost and the rightmost arrow of the card move the generated player apart, from the same prompts."""
     labels = read_labels(genie.card["actions"], genie.num_latent_actions)
     order = np.argsort([label.dx for label in labels])
     across = []
     for action in (order[0], order[-1]):
         held = np.full((20, 4), action)
-        film = genie.generate(films[:20, :1], held, maskgit_steps=4)
-        motion = measure_motion(np.concatenate([films[:20, :1], film], axis=1))
+        video = genie.generate(videos[:20, :1], held, maskgit_steps=4)
+        motion = measure_motion(np.concatenate([videos[:20, :1], video], axis=1))
         across.append(motion.dx[motion.sure_x].mean())
     assert across[0] < 0 < across[1], f"{LEFT_RIGHT[0]} {across[0]:.1f} px, {LEFT_RIGHT[2]} {across[1]:.1f} px"
 
 
-def test_it_beats_copying_and_random_actions(genie, films):
-    scores = score_rollouts(genie, films, maskgit_steps=8, seed=0)
+def test_it_beats_copying_and_random_actions(genie, videos):
+    scores = score_rollouts(genie, videos, maskgit_steps=8, seed=0)
     assert scores.delta[:, 3].mean() > 1.5
     for t in (2, 4, 5, 8):
         assert scores.gain[:, t - 1].mean() > 0, t
 
 
-def test_the_cache_is_as_exact_in_bfloat16_as_the_whole_film_is(genie, films):
-    """Quick machines play in bfloat16: a frame played alone must not lose more to rounding than one in its film."""
-    tokens = torch.as_tensor(genie.encode(films[:2, :6]))
-    vectors = genie.latent_action.quantizer.lookup(torch.as_tensor(genie.infer_actions(films[:2, :6]))).detach()
+def test_the_cache_is_as_exact_in_bfloat16_as_the_whole_video_is(genie, videos):
+    """Quick machines play in bfloat16: a frame played alone must not lose more to rounding than one in its video."""
+    tokens = torch.as_tensor(genie.encode(videos[:2, :6]))
+    vectors = genie.latent_action.quantizer.lookup(torch.as_tensor(genie.infer_actions(videos[:2, :6]))).detach()
     found = {}
     try:
         for genie.precision in ("float32", "bfloat16"):

@@ -14,13 +14,14 @@ import pytest
 import torch
 
 from genie_lite import load_config
+from genie_lite.api import CheckpointError, Genie
 from genie_lite.config import StageConfig
 from genie_lite.data import FrameDataset, sample_dataset
-from genie_lite.models import CheckpointError, DynamicsModel, Genie
+from genie_lite.models import DynamicsModel
 from genie_lite.storage import FolderInUseError
 from genie_lite.training import read_log, train_genie, train_tokenizer
 from genie_lite.training.loop import _progress, fit, training_step
-from genie_lite.training.optimizer import build_optimizers, set_progress
+from genie_lite.training.optim import build_optimizers, set_progress
 from genie_lite.training.stages import PARTS, latent_action_losses, tokenizer_losses
 
 LONG = {f"training.{stage}.steps": 12 for stage in ("tokenizer", "genie", "latent_action", "dynamics")}
@@ -139,17 +140,17 @@ def test_no_stage_reads_true_actions(config, dataset, tmp_path, monkeypatch):
 
 
 def test_training_does_not_depend_on_true_actions(config, tmp_path):
-    """The same films with other env_actions on disk give the same weights."""
+    """The same videos with other env_actions on disk give the same weights."""
     import zarr
 
     from genie_lite.data import open_dataset, write_dataset
 
     source = sample_dataset("train")
-    films = source.read_clips(source.clip_starts(20)[[0, 500, 1000, 2000]], 20)
+    videos = source.read_clips(source.clip_starts(20)[[0, 500, 1000, 2000]], 20)
     base, trained = Genie(config), []
     for name, env_action in (("left", 1), ("right", 7)):
         path = tmp_path / f"{name}.zarr"
-        write_dataset(path, films, {"game": "coinrun"}, [np.full(20, env_action, np.uint8)] * len(films))
+        write_dataset(path, videos, {"game": "coinrun"}, [np.full(20, env_action, np.uint8)] * len(videos))
         assert (np.asarray(zarr.open_group(str(path), mode="r")["env_actions"]) == env_action).all()
         run = tmp_path / name
         genie = train_genie(config, open_dataset(path), run, tokenizer=base, progress=False)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from genie_lite.api import Genie
 from genie_lite.config import load_config
 from genie_lite.data import sample_dataset
-from genie_lite.models import Genie
 from genie_lite.training import read_log, train_genie, train_tokenizer
 
 STEPS = 6
@@ -31,15 +31,15 @@ from genie_lite.training import train_genie, train_tokenizer
 
 out, settings, stages = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3].split(",")
 torch.set_num_threads(1)
-config, films = load_config("tiny", settings), sample_dataset("train")
+config, videos = load_config("tiny", settings), sample_dataset("train")
 genie = None
 for stage in stages:
     if stage == "tokenizer":
-        genie = train_tokenizer(config, films, out / stage, progress=False)
+        genie = train_tokenizer(config, videos, out / stage, progress=False)
     else:
         parts = ["latent_action", "dynamics"] if stage == "genie" else [stage]
         base = genie or out / "tokenizer" / "checkpoint"
-        genie = train_genie(config, films, out / stage, tokenizer=base, parts=parts, progress=False)
+        genie = train_genie(config, videos, out / stage, tokenizer=base, parts=parts, progress=False)
 genie.save(out / f"of_process_{processes.rank()}")
 """
 
@@ -61,10 +61,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_processes_take_the_steps_that_one_would(run, tmp_path):
     """Tokenizer and latent action model have no chance in them but the clips: same clips, same weights and log."""
-    config, films = load_config("tiny", SETTINGS), sample_dataset("train")
-    alone = train_tokenizer(config, films, tmp_path / "tokenizer", progress=False)
+    config, videos = load_config("tiny", SETTINGS), sample_dataset("train")
+    alone = train_tokenizer(config, videos, tmp_path / "tokenizer", progress=False)
     alone = train_genie(
-        config, films, tmp_path / "latent_action", tokenizer=alone, parts=["latent_action"], progress=False
+        config, videos, tmp_path / "latent_action", tokenizer=alone, parts=["latent_action"], progress=False
     )
     both = Genie.load(run / "latent_action" / "checkpoint")
     torch.manual_seed(config.training.tokenizer.seed)

@@ -98,16 +98,16 @@ def one_step(answer: Function) -> str:
 
 @exercise("05.3")
 def delta_psnr(answer: Function) -> str:
-    """ΔtPSNR in dB, the mean over films."""
+    """ΔtPSNR in dB, the mean over videos."""
     rng = np.random.default_rng(0)
     real = rng.integers(0, 256, (6, 5, 8, 8, 3), dtype=np.uint8)
-    spread = rng.uniform(4, 30, (2, 6, 5, 1, 1, 1))  # grey levels of noise, other for each film and frame
+    spread = rng.uniform(4, 30, (2, 6, 5, 1, 1, 1))  # grey levels of noise, other for each video and frame
     spread[1] *= 2
     noisy = (real + spread * rng.standard_normal((2, *real.shape))).clip(0, 255).round().astype(np.uint8)
     t = 3
     value = call(answer, real, noisy[0], noisy[1], t)
     if np.size(value) != 1:
-        raise Mistake(f"The answer has shape {np.shape(value)}; wanted one number, the mean over films.")
+        raise Mistake(f"The answer has shape {np.shape(value)}; wanted one number, the mean over videos.")
     found = float(np.asarray(value).reshape(()))
 
     def delta(at: int | slice = t - 1, **kind: Any) -> float:
@@ -119,8 +119,8 @@ def delta_psnr(answer: Function) -> str:
         (delta(t), "That is x_4, not x_3: entry 0 is x_1, so x_t is entry t - 1."),
         (delta(slice(0, t)), "That is the mean over frames up to t; wanted the frame x_t alone."),
         (delta(slice(None)), "That is the mean over all frames; wanted the frame x_t alone."),
-        (delta(pooled=True), "The squared error is averaged over films before the logarithm; "
-         "wanted the PSNR of each film, then the mean."),
+        (delta(pooled=True), "The squared error is averaged over videos before the logarithm; "
+         "wanted the PSNR of each video, then the mean."),
         (delta(wrap=True), "uint8 cannot hold a negative difference: 3 - 5 gives 254. "
          "Turn frames into floats before you subtract."),
         (delta(wrap="square"), "uint8 cannot hold a square either: take floats first."),
@@ -134,8 +134,8 @@ def delta_psnr(answer: Function) -> str:
         if np.isclose(found, mistaken, atol=1e-6):
             raise Mistake(message)
     raise Mistake(
-        f"Found {found:.3f} dB, wanted {wanted:.3f}. For each film: mean squared error of frame x_t, "
-        "PSNR of it, the difference of the two; then the mean over films."
+        f"Found {found:.3f} dB, wanted {wanted:.3f}. For each video: mean squared error of frame x_t, "
+        "PSNR of it, the difference of the two; then the mean over videos."
     )
 
 

@@ -69,11 +69,11 @@ def horizon(answer: Function) -> str:
         + 1: "That is the last frame above the rival; there is a gap before it. Stop at the first frame below.",
         2: "One too few: columns 0, 1 and 2 are above, and that makes three frames.",
         4: "One too many: the first frame that loses does not count.",
-        1: "You wanted every single film to be above. Take the mean over films first.",
+        1: "You wanted every single video to be above. Take the mean over videos first.",
         int(
             np.argmin(gap.mean(0))
         ): "That is where the model is worst. Asked is the first frame at which it no longer wins.",
-        0: "Films are means over axis 0, and frames stay: `mean(axis=0)`. With 0 your function says it loses at t = 1.",
+        0: "Videos are means over axis 0, and frames stay: `mean(axis=0)`. With 0 your function says it loses at t = 1.",
     }
     if found != 3:
         raise Mistake(
@@ -89,10 +89,10 @@ def horizon(answer: Function) -> str:
         raise Mistake(f"A model that loses at t = 1 gives {worst}; wanted 0.")
     if _whole(call(answer, rival, rival)) != 0:
         raise Mistake("A tie counts as a win: wanted strictly above, `>`.")
-    uneven = np.array([[10.0, 10], [30, 30]])  # the rival itself differs from frame to frame and film to film
+    uneven = np.array([[10.0, 10], [30, 30]])  # the rival itself differs from frame to frame and video to video
     if (found := _whole(call(answer, uneven + [[6, -3], [-4, 1]], uneven))) != 1:
         raise Mistake(
-            f"With films of very different PSNR the answer is {found}; wanted 1. Compare means, frame by frame."
+            f"With videos of very different PSNR the answer is {found}; wanted 1. Compare means, frame by frame."
         )
     return "With copying as the rival, a number that no still picture can fool."
 

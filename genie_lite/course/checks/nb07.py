@@ -1,4 +1,4 @@
-"""Checks of notebook 07: PSNR of films, ΔtPSNR of a world, balanced accuracy of a probe."""
+"""Checks of notebook 07: PSNR of videos, ΔtPSNR of a world, balanced accuracy of a probe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def psnr(answer: Function) -> str:
     difference = real.astype(float) - made
     errors = np.square(difference).mean((2, 3, 4))
     if found.shape == () and np.isclose(found, 10 * np.log10(255**2 / errors.mean())):
-        raise Mistake("One number for all films: a bad frame hides among good ones. Wanted one for each frame, [B, T].")
+        raise Mistake(
+            "One number for all videos: a bad frame hides among good ones. Wanted one for each frame, [B, T]."
+        )
     if found.shape != (2, 3):
         raise Mistake(f"Found shape {list(found.shape)}, wanted [B, T] = [2, 3]: mean over H, W and C, the last three.")
     if np.allclose(found, wanted):
@@ -64,22 +66,22 @@ class Practice:
     num_latent_actions = 5
     effect = np.array([-30, -8, 0, 9, 25])
 
-    def __init__(self, films: int, frames: int) -> None:
+    def __init__(self, videos: int, frames: int) -> None:
         generator = np.random.default_rng(3)
-        actions = generator.choice(5, size=(films, frames - 1), p=[0.1, 0.1, 0.6, 0.1, 0.1])
-        first = generator.integers(100, 156, (films, 1, 4, 4, 3))
+        actions = generator.choice(5, size=(videos, frames - 1), p=[0.1, 0.1, 0.6, 0.1, 0.1])
+        first = generator.integers(100, 156, (videos, 1, 4, 4, 3))
         steps = self.effect[actions].cumsum(1)[..., None, None, None]
-        wobble = generator.integers(-20, 21, (films, frames - 1, 4, 4, 3))
-        self.films = np.concatenate([first, first + steps + wobble], axis=1).clip(0, 255).astype(np.uint8)
+        wobble = generator.integers(-20, 21, (videos, frames - 1, 4, 4, 3))
+        self.videos = np.concatenate([first, first + steps + wobble], axis=1).clip(0, 255).astype(np.uint8)
         self.actions = actions
         self.played: list[tuple[np.ndarray, np.ndarray, int, np.ndarray]] = []
 
     def infer_actions(self, frames: np.ndarray) -> np.ndarray:
-        for films in (frames, np.asarray(frames)[None]):
-            for first in range(self.films.shape[1]):
-                if films.ndim == 5 and np.array_equal(films, self.films[:, first : first + films.shape[1]]):
-                    return self.actions[:, first : first + films.shape[1] - 1].copy()
-        raise ValueError("infer_actions: these frames are not the films that were given")
+        for videos in (frames, np.asarray(frames)[None]):
+            for first in range(self.videos.shape[1]):
+                if videos.ndim == 5 and np.array_equal(videos, self.videos[:, first : first + videos.shape[1]]):
+                    return self.actions[:, first : first + videos.shape[1] - 1].copy()
+        raise ValueError("infer_actions: these frames are not the videos that were given")
 
     def generate(self, prompt_frames: np.ndarray, latent_actions: np.ndarray, *, seed: int = 0, **_: Any) -> np.ndarray:
         prompt, actions = np.asarray(prompt_frames), np.asarray(latent_actions)
@@ -92,30 +94,30 @@ class Practice:
             raise ValueError(f"latent action {actions.max()}: out of range, this world has 0 .. 4")
         steps = self.effect[actions].cumsum(1)[..., None, None, None]
         luck = np.random.default_rng(seed).integers(-6, 7, (*actions.shape, 4, 4, 3))
-        film = (prompt[:, -1:] + steps + luck).clip(0, 255).astype(np.uint8)
-        self.played.append((prompt, actions, seed, film))
-        return film
+        video = (prompt[:, -1:] + steps + luck).clip(0, 255).astype(np.uint8)
+        self.played.append((prompt, actions, seed, video))
+        return video
 
 
 @exercise("07.2")
 def delta_psnr(answer: Function) -> str:
     """ΔtPSNR of a world, from two calls of generate."""
     t = 3
-    world = Practice(films=40, frames=8)
-    found = call(answer, world, world.films.copy(), t, 0)
+    world = Practice(videos=40, frames=8)
+    found = call(answer, world, world.videos.copy(), t, 0)
     if np.size(found) != 1:
-        raise Mistake(f"The answer has shape {list(np.shape(found))}; wanted one number, the mean over films.")
+        raise Mistake(f"The answer has shape {list(np.shape(found))}; wanted one number, the mean over videos.")
     value = float(np.asarray(found).reshape(()))
-    told, untold = _two_films(world, t)
+    told, untold = _two_videos(world, t)
     (_, _, _, good), (_, _, _, bad) = told, untold
-    real = world.films
+    real = world.videos
     wanted = float(
         np.mean(solutions.my_psnr(real[:, t], good[:, t - 1]) - solutions.my_psnr(real[:, t], bad[:, t - 1]))
     )
     if np.isclose(value, wanted):
-        other = Practice(films=40, frames=8)
-        call(answer, other, other.films.copy(), t, 11)
-        if np.array_equal(_two_films(other, t)[1][1], untold[1]):
+        other = Practice(videos=40, frames=8)
+        call(answer, other, other.videos.copy(), t, 11)
+        if np.array_equal(_two_videos(other, t)[1][1], untold[1]):
             raise Mistake(
                 "With another `seed` the random actions are the same. Draw them from a generator of that seed."
             )
@@ -130,26 +132,26 @@ def delta_psnr(answer: Function) -> str:
     mistakes = [
         (-wanted, "The sign is turned: inferred minus random, so that a world that obeys has a positive ΔtPSNR."),
         (mean(real[:, t], good[:, late]) - mean(real[:, t], bad[:, late]),
-         "One frame off: `generate` gives new frames only, so x_t is entry t - 1 of its films, entry t of the real."),
+         "One frame off: `generate` gives new frames only, so x_t is entry t - 1 of its videos, entry t of the real."),
         (mean(real[:, t - 1], good[:, t - 1]) - mean(real[:, t - 1], bad[:, t - 1]),
-         "One frame off: the real film still has its prompt frame, so x_t is its entry t."),
+         "One frame off: the real video still has its prompt frame, so x_t is its entry t."),
         (mean(real[:, span], good[:, :t]) - mean(real[:, span], bad[:, :t]), "That is a mean over 1 .. t; wanted x_t."),
         (mean(real[:, t], good[:, t - 1]), "That is PSNR with inferred actions alone; subtract that with random ones."),
         (mean(real[:, t], good[:, t - 1]) - mean(real[:, t], real[:, 0]),
          "That is the gain over copying. ΔtPSNR compares with random actions."),
-        (mean(good[:, t - 1], bad[:, t - 1]), "Imagined films were compared with each other. Compare with the real."),
+        (mean(good[:, t - 1], bad[:, t - 1]), "Imagined videos were compared with each other. Compare with the real."),
     ]  # fmt: skip
     for mistaken, message in mistakes:
         if np.isclose(value, mistaken):
             raise Mistake(message)
-    raise Mistake(f"Found {value:.3f}, wanted {wanted:.3f} dB from the two films that your function generated.")
+    raise Mistake(f"Found {value:.3f}, wanted {wanted:.3f} dB from the two videos that your function generated.")
 
 
-def _two_films(world: Practice, t: int) -> tuple[Any, Any]:
-    """The film played with inferred actions and the one with random ones; a Mistake when other films were played."""
+def _two_videos(world: Practice, t: int) -> tuple[Any, Any]:
+    """The video played with inferred actions and the one with random ones; a Mistake when other videos were played."""
     if len(world.played) != 2:
         raise Mistake(
-            f"`generate` was called {len(world.played)} times; wanted twice, for all films at once: "
+            f"`generate` was called {len(world.played)} times; wanted twice, for all videos at once: "
             "with the inferred and with random actions."
         )
     for prompt, actions, _, _ in world.played:
@@ -157,16 +159,16 @@ def _two_films(world: Practice, t: int) -> tuple[Any, Any]:
             raise Mistake(
                 f"The prompt has {prompt.shape[1]} frames: the world was shown what it should imagine. Give x_0."
             )
-        if not np.array_equal(prompt, world.films[:, :1]):
-            raise Mistake("The prompt is not the first frame of each film, `films[:, :1]`.")
+        if not np.array_equal(prompt, world.videos[:, :1]):
+            raise Mistake("The prompt is not the first frame of each video, `videos[:, :1]`.")
         if actions.shape[1] < t:
             raise Mistake(f"Only {actions.shape[1]} actions were played; x_t with t = {t} takes {t} of them.")
     inferred = [np.array_equal(actions, world.actions[:, : actions.shape[1]]) for _, actions, _, _ in world.played]
     if all(inferred):
-        raise Mistake("Both films were played with the inferred actions. The second one takes random actions.")
+        raise Mistake("Both videos were played with the inferred actions. The second one takes random actions.")
     if not any(inferred):
         raise Mistake(
-            "Neither film was played with the inferred actions: infer_actions of all frames, from the first on."
+            "Neither video was played with the inferred actions: infer_actions of all frames, from the first on."
         )
     told, untold = (world.played[0], world.played[1]) if inferred[0] else (world.played[1], world.played[0])
     random = untold[1]
@@ -178,7 +180,7 @@ def _two_films(world: Practice, t: int) -> tuple[Any, Any]:
     if missing:
         raise Mistake(f"Your random actions never use {missing}; wanted all of 0 .. A - 1, `integers(A, size=...)`.")
     if told[2] != untold[2]:
-        raise Mistake("The two films had different seeds, so they differ by luck too. Give both the same.")
+        raise Mistake("The two videos had different seeds, so they differ by luck too. Give both the same.")
     return told, untold
 
 

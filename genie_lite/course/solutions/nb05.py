@@ -30,8 +30,8 @@ def one_step(tokens: np.ndarray, drawn: np.ndarray, score: np.ndarray, remaining
 def delta_psnr(real: np.ndarray, inferred: np.ndarray, random: np.ndarray, t: int) -> float:
     """Floats before the subtraction, frame t - 1 because entry 0 is x_1, and the mean after the logarithm."""
 
-    def psnr(film: np.ndarray) -> np.ndarray:
-        error = real[:, t - 1].astype(float) - film[:, t - 1]
+    def psnr(video: np.ndarray) -> np.ndarray:
+        error = real[:, t - 1].astype(float) - video[:, t - 1]
         return 10 * np.log10(255**2 / (error**2).mean(axis=(1, 2, 3)))
 
     return float((psnr(inferred) - psnr(random)).mean())

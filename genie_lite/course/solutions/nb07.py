@@ -17,12 +17,12 @@ def my_psnr(real: np.ndarray, made: np.ndarray) -> np.ndarray:
 
 
 @solution("07.2")
-def my_delta_psnr(genie: Any, films: np.ndarray, t: int, seed: int) -> float:
+def my_delta_psnr(genie: Any, videos: np.ndarray, t: int, seed: int) -> float:
     """Same prompt, same seed, other actions: what differs is due to the actions. x_t is entry t - 1 of t new frames."""
-    inferred = genie.infer_actions(films)[:, :t]
+    inferred = genie.infer_actions(videos)[:, :t]
     random = np.random.default_rng(seed).integers(genie.num_latent_actions, size=inferred.shape)
     told, untold = (
-        my_psnr(films[:, t], genie.generate(films[:, :1], actions, seed=seed)[:, t - 1])
+        my_psnr(videos[:, t], genie.generate(videos[:, :1], actions, seed=seed)[:, t - 1])
         for actions in (inferred, random)
     )
     return float((told - untold).mean())

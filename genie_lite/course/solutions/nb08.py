@@ -19,7 +19,7 @@ def equal_ratio(d_model: int, num_heads: int, qk_size: int, v_size: int, ffn_rat
     return ffn_ratio + attention / (2 * d_model**2)
 
 
-@solution("08.3", why="Seeds are paired: the same films and the same order of clips. All must say the same.")
+@solution("08.3", why="Seeds are paired: the same videos and the same order of clips. All must say the same.")
 def verdict(larger: list[float], smaller: list[float]) -> str:
     differences = [a - b for a, b in zip(larger, smaller, strict=True)]
     if len(differences) >= 2 and all(d > 0 for d in differences):

@@ -1,4 +1,4 @@
-"""Where a lesson begins: settings, films, and the models of the stages before it."""
+"""Where a lesson begins: settings, videos, and the models of the stages before it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from genie_lite.course.checking import CourseError
 from genie_lite.course.notes import say
 
 if TYPE_CHECKING:
+    from genie_lite.api import Genie
     from genie_lite.data import FrameDataset
-    from genie_lite.models import Genie
 
 STAGES = ("tokenizer", "latent_action", "dynamics")
 SHIPPED = "laptop"
@@ -37,7 +37,7 @@ def start(preset: str = "laptop", seed: int = 0, run_dir: str | Path = "../runs/
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """What every lesson shares: `config` (the seed applied), `run_dir`, and films and models, made when asked for."""
+    """What every lesson shares: `config` (the seed applied), `run_dir`, and videos and models, made when asked for."""
 
     config: Config
     preset: str
@@ -46,13 +46,13 @@ class Course:
 
     @functools.cached_property
     def train(self) -> FrameDataset:
-        """Films to train on, collected into run_dir/data where missing; at tiny or without procgen, those that ship."""
-        return self._films("train")
+        """Videos to train on, collected into run_dir/data where missing; at tiny or without procgen, those that ship."""
+        return self._videos("train")
 
     @functools.cached_property
     def test(self) -> FrameDataset:
-        """Films of levels that `train` has none of, for judging."""
-        return self._films("test")
+        """Videos of levels that `train` has none of, for judging."""
+        return self._videos("test")
 
     def folder(self, stage: str) -> Path:
         """The run folder of stage "tokenizer", "latent_action" or "dynamics", apart for each preset and seed."""
@@ -67,7 +67,7 @@ class Course:
         "dynamics": all three. One line says whose they are.
         """
         import genie_lite
-        from genie_lite.models import Genie
+        from genie_lite.api import Genie
 
         checkpoint = self.folder(stage) / "checkpoint"
         name = stage.replace("_", " ")
@@ -77,7 +77,7 @@ class Course:
         say(f"The {name} here is the **shipped** one: you have not trained it at preset {self.preset} yet.")
         return genie_lite.load(SHIPPED, device="cpu")
 
-    def _films(self, split: Literal["train", "test"]) -> FrameDataset:
+    def _videos(self, split: Literal["train", "test"]) -> FrameDataset:
         from genie_lite.data import course_dataset, sample_dataset
 
         if self.preset == "tiny":

@@ -1,10 +1,10 @@
-"""Fidelity: how close a film is to the real one (PSNR, SSIM), or a set of films to real films (Fréchet distance)."""
+"""Fidelity: how close a video is to the real one (PSNR, SSIM), or a set of videos to real videos (Fréchet distance)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from genie_lite.evaluation.intervals import EvaluationError
+from genie_lite.evaluation.bootstrap import EvaluationError
 
 # 48.13 dB: every value one grey level off, the finest step that 8-bit frames have.
 PSNR_CAP = float(20 * np.log10(255))
@@ -49,20 +49,20 @@ def ssim(frames: np.ndarray, others: np.ndarray, *, window: int = 7) -> np.ndarr
 
 
 def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
-    """Fréchet distance between two sets of features [films, D], each taken as one Gaussian (Heusel et al., 2017).
+    """Fréchet distance between two sets of features [videos, D], each taken as one Gaussian (Heusel et al., 2017).
 
-    ``|m1 - m2|^2 + trace(S1 + S2 - 2 sqrt(S1 S2))``. It needs 2 or more films a side, and is biased upwards for few:
-    compare only distances of equally many films.
+    ``|m1 - m2|^2 + trace(S1 + S2 - 2 sqrt(S1 S2))``. It needs 2 or more videos a side, and is biased upwards for few:
+    compare only distances of equally many videos.
     """
     for name, array in (("features", features), ("others", others)):
         if np.ndim(array) != 2 or len(array) < 2:
             raise EvaluationError(
-                f"{name}: found shape {list(np.shape(array))}, wanted [films, features] of 2 or more "
-                "films; extract the features of more films"
+                f"{name}: found shape {list(np.shape(array))}, wanted [videos, features] of 2 or more "
+                "videos; extract the features of more videos"
             )
     if features.shape[1] != others.shape[1]:
         raise EvaluationError(
-            f"others: found {others.shape[1]} features a film, wanted {features.shape[1]}; "
+            f"others: found {others.shape[1]} features a video, wanted {features.shape[1]}; "
             "use one network for both sets"
         )
     first, second = np.asarray(features, dtype=np.float64), np.asarray(others, dtype=np.float64)

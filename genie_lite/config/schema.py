@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import yaml
 
-from genie_lite.settings import ConfigError, assign, build, plain, require
+from genie_lite.config.settings import ConfigError, assign, build, plain, require
 
-CONFIGS = Path(__file__).parent / "configs"
+PRESETS = Path(__file__).parent / "presets"
 
 
 # ------------------------------------------------------------------------------------------------ the data
@@ -25,14 +25,14 @@ CONFIGS = Path(__file__).parent / "configs"
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which CoinRun films are collected (appendix F.1 of the paper; defaults are the course's plain CoinRun)."""
+    """Which CoinRun videos are collected (appendix F.1 of the paper; defaults are the course's plain CoinRun)."""
 
     distribution_mode: Literal["easy", "hard"] = "easy"
     backgrounds: bool = False  # painted backgrounds behind the level
     restrict_themes: bool = True  # one look for ground and player
-    policy: Literal["sticky", "uniform", "walker"] = "sticky"  # who plays: genie_lite.data.players
+    policy: Literal["sticky", "uniform", "walker"] = "sticky"  # who plays: genie_lite.data.policies
     sticky_probability: float = 0.5  # sticky: of keeping the last env action; walker: the last direction
-    right_bias: float = 0.3  # extra probability of a rightward env action, so that films travel through levels
+    right_bias: float = 0.3  # extra probability of a rightward env action, so that videos travel through levels
     action_repeat: int = 4  # game steps one env action is held; one frame is stored per env action
     num_envs: int = 16
     frames_per_level: int = 0  # 0: levels change at every episode; n: n frames are taken from each level in turn
@@ -302,7 +302,7 @@ class Config:
 
 def presets() -> list[str]:
     """Names of the presets that ship, e.g. ``['gpu', 'laptop', ..., 'scaling/41m', ..., 'tiny']``."""
-    return sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))
+    return sorted(path.relative_to(PRESETS).with_suffix("").as_posix() for path in PRESETS.rglob("*.yaml"))
 
 
 def load_config(preset: str | Path, overrides: dict[str, Any] | None = None) -> Config:
@@ -311,7 +311,7 @@ def load_config(preset: str | Path, overrides: dict[str, Any] | None = None) -> 
     `overrides` maps dotted keys to values, ``{"training.tokenizer.steps": 20}``, and wins over the file.
     Raises ConfigError for an unknown preset or key, a wrong type, or settings that exclude each other.
     """
-    path = Path(preset) if str(preset).endswith((".yaml", ".yml")) else CONFIGS / f"{preset}.yaml"
+    path = Path(preset) if str(preset).endswith((".yaml", ".yml")) else PRESETS / f"{preset}.yaml"
     if not path.is_file():
         names = presets()
         close = difflib.get_close_matches(str(preset), names, n=1)
@@ -325,7 +325,7 @@ def load_config(preset: str | Path, overrides: dict[str, Any] | None = None) -> 
         raise ConfigError(f"{path}: not valid YAML ({error}); fix the file or load another preset") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: found {type(tree).__name__}, wanted a mapping of settings")
-    tree.setdefault("name", path.stem if path.parent != CONFIGS / "scaling" else f"scaling/{path.stem}")
+    tree.setdefault("name", path.stem if path.parent != PRESETS / "scaling" else f"scaling/{path.stem}")
     tree = plain(tree)  # groups that share a YAML anchor become groups of their own
     for key, value in (overrides or {}).items():
         assign(tree, key, value)

@@ -1,4 +1,4 @@
-"""The films that ship with genie-lite, and the films a course notebook trains on."""
+"""The videos that ship with genie-lite, and the videos a course notebook trains on."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from ..config import Config
-from .coinrun import Split, collect, collection_settings, procgen_available, settings_differ
-from .dataset import FrameDataset, open_dataset
-from .store import DatasetError, read_json
+from genie_lite.config import Config
+from genie_lite.data.coinrun import Split, collect, collection_settings, procgen_available, settings_differ
+from genie_lite.data.dataset import FrameDataset, open_dataset
+from genie_lite.data.zarr_store import DatasetError, read_json
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ Game = Literal["plain", "full"]
 
 
 def data_folder() -> Path:
-    """Where shipped films and checkpoints lie: $GENIE_LITE_DATA, or ``data/`` of the cloned repository."""
+    """Where shipped videos and checkpoints lie: $GENIE_LITE_DATA, or ``data/`` of the cloned repository."""
     override = os.environ.get("GENIE_LITE_DATA")
     return Path(override) if override else Path(__file__).resolve().parents[2] / "data"
 
@@ -26,7 +26,7 @@ def data_folder() -> Path:
 def sample_dataset(
     split: Split = "train", frame_size: tuple[int, int] | None = None, *, game: Game = "plain"
 ) -> FrameDataset:
-    """The real CoinRun films that ship, test levels disjoint from training levels.
+    """The real CoinRun videos that ship, test levels disjoint from training levels.
 
     game "plain": the course's own, easy levels of one look. "full": hard levels, all backgrounds and themes, for the
     world `coinrun`; of these only a test split ships. DatasetError for what is not there.
@@ -34,19 +34,19 @@ def sample_dataset(
     path = data_folder() / "coinrun" / (f"{split}.zarr" if game == "plain" else f"full_{split}.zarr")
     if game == "full" and split == "train":
         raise DatasetError(
-            f"{path}: no training films of the full game ship; collect them with "
+            f"{path}: no training videos of the full game ship; collect them with "
             "`genie-lite collect --preset coinrun --out FOLDER`, which needs procgen"
         )
     if not path.exists():
         raise DatasetError(
-            f"{path}: the shipped films are not there; clone the repository and install it with "
+            f"{path}: the shipped videos are not there; clone the repository and install it with "
             "`pip install -e .`, or point the environment variable GENIE_LITE_DATA at its data folder"
         )
     return open_dataset(path, frame_size)
 
 
 def sample_game(config: Config) -> Game:
-    """Which of the shipped films are of the game that a world of `config` plays."""
+    """Which of the shipped videos are of the game that a world of `config` plays."""
     return "full" if config.data.backgrounds else "plain"
 
 
@@ -55,8 +55,8 @@ def course_dataset(
 ) -> FrameDataset:
     """``folder/<split>.zarr`` in the model's frame size, collected first where it is missing, unfinished or short.
 
-    Without procgen it is the shipped films (said in the log), unless the folder has films of these settings.
-    DatasetError when the folder's films were made with other settings.
+    Without procgen it is the shipped videos (said in the log), unless the folder has videos of these settings.
+    DatasetError when the folder's videos were made with other settings.
     """
     path = Path(folder) / f"{split}.zarr"
     size = config.model.frame_size
@@ -64,7 +64,7 @@ def course_dataset(
         attributes = read_json(path / ".zattrs") if (path / ".zattrs").exists() else {}
         if attributes.get("complete") and not settings_differ(attributes, collection_settings(config.data, split)):
             return open_dataset(path, size)
-        log.warning("procgen is not installed, so no new films: taking the %s films that ship with genie-lite", split)
+        log.warning("procgen is not installed, so no new videos: taking the %s videos that ship with genie-lite", split)
         return sample_dataset(split, size, game=sample_game(config))
     dataset = collect(config.data, path, split, progress=progress)
     return dataset if dataset.frame_size == size else dataset.resized(size)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from genie_lite import storage
-from genie_lite.training.optimizer import load_optimizer_tensors, optimizer_tensors
+from genie_lite.training.optim import load_optimizer_tensors, optimizer_tensors
 
 _NAME = re.compile(r"step-(\d+)")
 

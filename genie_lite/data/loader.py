@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .dataset import FrameDataset
-from .store import DatasetError
+from genie_lite.data.dataset import FrameDataset
+from genie_lite.data.zarr_store import DatasetError
 
 Item = np.ndarray | BaseException
 
@@ -40,7 +40,7 @@ class ClipLoader:
             raise DatasetError(
                 f"{dataset.path}: the longest episode has {dataset.episode_lengths.max()} frames, wanted "
                 f"{(frames - 1) * stride + 1} for clips of {frames} frames at stride {stride}; use "
-                "shorter clips, a smaller stride or longer films"
+                "shorter clips, a smaller stride or longer videos"
             )
         self.step = 0  # index of the next batch
         self._read = functools.partial(_batch, dataset, starts, clips, frames, stride, seed, part)

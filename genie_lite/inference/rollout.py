@@ -13,7 +13,7 @@ from torch import Tensor
 from genie_lite.nn import TemporalCache
 
 if TYPE_CHECKING:
-    from genie_lite.models.genie import Genie
+    from genie_lite.api import Genie
 
 UNDO_STEPS = 64
 

@@ -1,7 +1,7 @@
-"""Who presses the keys while films are collected: players that know no more than the pictures.
+"""Who presses the keys while videos are collected: players that know no more than the pictures.
 
 A player plays many games side by side. It is a pure function of its random numbers and of what it has seen, so that
-films can be stopped and resumed.
+videos can be stopped and resumed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..config import DataConfig
+from genie_lite.config import DataConfig
 
 NUM_ENV_ACTIONS = 15
 # Procgen numbers movements 3 * (left, none, right) + (down, none, up); 9-14 are keys that CoinRun ignores.
@@ -26,7 +26,7 @@ VERTICAL = (0.15, 0.4, 0.45)
 class Player:
     """What all have in common; this one presses any key at any time, as the paper's does (policy "uniform")."""
 
-    odds: ClassVar[dict[str, float | tuple[float, ...]]] = {}  # stored with the films
+    odds: ClassVar[dict[str, float | tuple[float, ...]]] = {}  # stored with the videos
 
     def __init__(self, data: DataConfig, rng: np.random.Generator) -> None:
         """`rng` is shared with the caller; each choice draws from it for `data.num_envs` games."""

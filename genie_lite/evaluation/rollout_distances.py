@@ -1,4 +1,4 @@
-"""Real and generated films gathered batch by batch, and how far they are apart as a whole: for `evaluate_genie`."""
+"""Real and generated videos gathered batch by batch, and how far they are apart as a whole: for `evaluate_genie`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from genie_lite.evaluation.fidelity import frechet_distance
+from genie_lite.evaluation.bootstrap import EvaluationError, Interval
 from genie_lite.evaluation.fvd import I3D, LEAST_FRAMES, load_i3d
-from genie_lite.evaluation.intervals import EvaluationError, Interval
-from genie_lite.evaluation.video_distance import LEAST_FILMS, halved_distance
+from genie_lite.evaluation.psnr_ssim import frechet_distance
+from genie_lite.evaluation.video_distance import MIN_VIDEOS, halved_distance
 from genie_lite.evaluation.video_network import FRAMES, SIDE, VideoNetwork, video_network
 
 
-class FilmDistances:
-    """CoinRun video distance of films of `length` frames where they are of CoinRun, and FVD where weights are given.
+class RolloutDistances:
+    """CoinRun video distance of videos of `length` frames where they are of CoinRun, and FVD where weights are given.
 
     FVD that was asked for and cannot be had is an EvaluationError at once; what the CoinRun distance lacks is a note.
     """
@@ -29,7 +29,7 @@ class FilmDistances:
         self.i3d: I3D | None = None
         game = getattr(dataset, "attributes", {}).get("game")
         if game != "coinrun":
-            self.notes.append(f"no CoinRun video distance: found films of {game or 'an unknown game'}")
+            self.notes.append(f"no CoinRun video distance: found videos of {game or 'an unknown game'}")
         elif length < FRAMES or tuple(dataset.frame_size) != (SIDE, SIDE):
             found = f"{length} generated frames of {dataset.frame_size[0]}x{dataset.frame_size[1]}"
             self.notes.append(f"no CoinRun video distance: found {found}, wanted {FRAMES} or more of {SIDE}x{SIDE}")
@@ -44,12 +44,12 @@ class FilmDistances:
             self.i3d = load_i3d(fvd_weights, sha256=fvd_sha256)
 
     def add(self, real: np.ndarray, made: np.ndarray) -> None:
-        """Look at real films uint8 [B, T, H, W, C] and at those made with their actions."""
+        """Look at real videos uint8 [B, T, H, W, C] and at those made with their actions."""
         for name, network in (("coinrun_distance", self.network), ("fvd", self.i3d)):
             if network is not None:
                 pair = self.features.setdefault(name, ([], []))
-                for films, parts in zip((real, made), pair, strict=True):
-                    parts.append(network.features(films))
+                for videos, parts in zip((real, made), pair, strict=True):
+                    parts.append(network.features(videos))
 
     def measure(self, seed: int) -> tuple[dict[str, Interval], dict[str, float], list[str]]:
         """Metrics, the floors of those that have one, and notes."""
@@ -57,18 +57,18 @@ class FilmDistances:
         pairs = {name: tuple(map(np.concatenate, parts)) for name, parts in self.features.items()}
         if "coinrun_distance" in pairs:
             real, made = pairs["coinrun_distance"]
-            if len(real) < LEAST_FILMS:
-                notes.append(f"no CoinRun video distance: found {len(real)} films, wanted {LEAST_FILMS} or more")
+            if len(real) < MIN_VIDEOS:
+                notes.append(f"no CoinRun video distance: found {len(real)} videos, wanted {MIN_VIDEOS} or more")
             else:
                 found = halved_distance(real, made, seed=seed)
                 metrics["coinrun_distance"], floors["coinrun_distance"] = found.distance, found.floor.value
-                notes.append(f"the CoinRun video distance is of {found.films} films from {found.films} others")
+                notes.append(f"the CoinRun video distance is of {found.videos} videos from {found.videos} others")
         if self.i3d is not None:
             real, made = pairs["fvd"]
             metrics["fvd"] = Interval(frechet_distance(real, made), math.nan, math.nan)
             halves = np.array_split(np.random.default_rng(seed).permutation(real), 2)
             notes.append(
-                f"FVD is of {len(real)} films of {self.length} frames; one half of the real films is "
+                f"FVD is of {len(real)} videos of {self.length} frames; one half of the real videos is "
                 f"{frechet_distance(*halves):.1f} from the other; weights with SHA-256 {self.i3d.sha256}"
             )
         return metrics, floors, notes

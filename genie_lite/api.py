@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from genie_lite import storage
 from genie_lite.config import Config, ConfigError, config_from_dict, config_to_dict
+from genie_lite.inference.rollout import Rollout
 from genie_lite.models.dynamics import DynamicsModel
 from genie_lite.models.latent_action import LatentActionModel
-from genie_lite.models.rollout import Rollout
 from genie_lite.models.tokenizer import build_tokenizer
 from genie_lite.nn import autocast
 from genie_lite.storage import CheckpointError
@@ -118,7 +118,7 @@ class Genie(nn.Module):
     ) -> np.ndarray:
         """Play latent actions [B, T] from prompt frames [B, T0, H, W, C]: the T new frames, uint8 [B, T, H, W, C].
 
-        One film [T0, H, W, C] or one picture [H, W, C] with actions [T] gives [T, H, W, C].
+        One video [T0, H, W, C] or one picture [H, W, C] with actions [T] gives [T, H, W, C].
         """
         actions = np.asarray(latent_actions)
         single = actions.ndim == 1
@@ -127,8 +127,8 @@ class Genie(nn.Module):
             prompt, actions = prompt[None] if prompt.ndim == 4 else prompt, actions[None]
         rollout = self.rollout(prompt, maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
         frames = [rollout.step(actions[:, t]) for t in range(actions.shape[1])]
-        film = np.stack(frames, axis=1) if frames else np.zeros((len(actions), 0, *rollout.frame.shape[1:]), np.uint8)
-        return film[0] if single else film
+        video = np.stack(frames, axis=1) if frames else np.zeros((len(actions), 0, *rollout.frame.shape[1:]), np.uint8)
+        return video[0] if single else video
 
     def rollout(
         self,
@@ -149,7 +149,7 @@ class Genie(nn.Module):
         temperature: float | None = None,
         seed: int = 0,
     ) -> PlaySession:
-        """A play session from `prompt` (frame, film, picture file; None: a frame of the shipped sample)."""
+        """A play session from `prompt` (frame, video, picture file; None: a frame of the shipped sample)."""
         from genie_lite.play.session import PlaySession  # above this room: imported only when someone plays
 
         return PlaySession(self, prompt, maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)

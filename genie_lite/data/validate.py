@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from .dataset import FrameDataset, open_dataset
-from .store import DatasetError
+from genie_lite.data.dataset import FrameDataset, open_dataset
+from genie_lite.data.zarr_store import DatasetError
 
 
 def check_dataset(path: str | os.PathLike[str], progress: bool = False) -> list[str]:

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from genie_lite import load_config
+from genie_lite.api import Genie
 from genie_lite.config import StageConfig
 from genie_lite.data import FrameDataset, sample_dataset
-from genie_lite.models import Genie
 from genie_lite.nn import VectorQuantizer
 from genie_lite.training import train_genie
-from genie_lite.training.watch import GRACE, CollapseWatch, shortage
+from genie_lite.training.codebook_monitor import GRACE, CollapseWatch, shortage
 
 
 class Run:

@@ -65,7 +65,7 @@ class Report:
 
 def examine() -> Report:
     """Look at everything once; takes a second or two, most of it for importing torch and timing two matrix products."""
-    looks = (_python, _torch, _cores, _memory, _gpu, _bfloat16, _run_times, _procgen, _video, _films, _checkpoint)
+    looks = (_python, _torch, _cores, _memory, _gpu, _bfloat16, _run_times, _procgen, _video, _videos, _checkpoint)
     notebooks = ("jupyterlab", "ipywidgets", "anywidget")
     return Report((*(look() for look in looks), *(_package(name) for name in notebooks), _chromium()))
 
@@ -169,13 +169,13 @@ def _procgen() -> Finding:
     distribution = machine.procgen_distribution()
     if machine.installed("procgen"):
         version = machine.version(distribution or "procgen") or "unknown version"
-        return Finding("procgen", "ok", f"{version}", "collects as many CoinRun films as you like")
+        return Finding("procgen", "ok", f"{version}", "collects as many CoinRun videos as you like")
     if distribution:
         why = f"not installed, though {distribution} has a wheel for this machine ({INSTALL} brings it)"
     else:
         why = f"no wheel for Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     return Finding(
-        "procgen", "note", why, "every notebook runs from the films that ship; only new ones cannot be collected"
+        "procgen", "note", why, "every notebook runs from the videos that ship; only new ones cannot be collected"
     )
 
 
@@ -183,20 +183,20 @@ def _video() -> Finding:
     missing = [name for name in ("av", "imageio") if not machine.installed(name)]
     if missing:
         return Finding(
-            "films",
+            "videos",
             "missing",
             f"no {' and no '.join(missing)}",
-            f"your own mp4 and gif films cannot be read; {INSTALL}",
+            f"your own mp4 and gif videos cannot be read; {INSTALL}",
         )
     return Finding(
-        "films",
+        "videos",
         "ok",
         f"PyAV {machine.version('av')}, imageio {machine.version('imageio')}",
-        "reads your own mp4 and gif films",
+        "reads your own mp4 and gif videos",
     )
 
 
-def _films() -> Finding:
+def _videos() -> Finding:
     if not machine.installed("numcodecs") or not machine.installed("zarr"):
         return Finding("sample", "missing", "no zarr or no numcodecs", f"datasets cannot be read; {INSTALL}")
     from genie_lite.data import data_folder
@@ -208,10 +208,10 @@ def _films() -> Finding:
             "sample",
             "missing",
             f"{' and '.join(missing)} not in {folder}",
-            "notebooks have no films to start "
+            "notebooks have no videos to start "
             "from; clone the repository and install from there, or set GENIE_LITE_DATA to its data folder",
         )
-    return Finding("sample", "ok", f"CoinRun films in {folder}", "every notebook can start from them")
+    return Finding("sample", "ok", f"CoinRun videos in {folder}", "every notebook can start from them")
 
 
 def _checkpoint() -> Finding:

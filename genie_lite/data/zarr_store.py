@@ -1,4 +1,4 @@
-"""A dataset on disk: a Zarr group (format 2) of films, written so that a kill at any moment leaves nothing half true.
+"""A dataset on disk: a Zarr group (format 2) of videos, written so that a kill at any moment leaves nothing half true.
 
 Layout: ``frames`` uint8 [F, H, W, C] · ``episode_starts`` int64 [E] · optional ``env_actions`` uint8 [F] (the action
 taken *after* frame f; for evaluation only) and ``level_seeds`` int64 [E] · attributes that say how it was made.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from filelock import FileLock, Timeout
@@ -75,11 +76,29 @@ def recover(folder: Path | str) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def whole_file(path: Path | str) -> Iterator[BinaryIO]:
+    """Write a file under a temporary name and then rename it: it appears complete or not at all.
+
+    The folder is made where it is missing. A failure, such as a full disk, leaves an older file of this name as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        with draft.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` to a new file in one step."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    draft.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(draft, path)
+    with whole_file(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:

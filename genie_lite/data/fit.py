@@ -10,13 +10,18 @@ def fit_frames(frames: np.ndarray, frame_size: tuple[int, int]) -> np.ndarray:
     height, width = frames.shape[-3:-1]
     if (height, width) == tuple(frame_size):
         return frames
-    scale = min(height / frame_size[0], width / frame_size[1])
-    rows, columns = max(1, round(frame_size[0] * scale)), max(1, round(frame_size[1] * scale))
+    rows, columns = crop_size((height, width), frame_size)
     top, left = (height - rows) // 2, (width - columns) // 2
     window = frames[..., top : top + rows, left : left + columns, :].astype(np.float32)
     down = np.einsum("ih,...hwc->...iwc", _overlaps(rows, frame_size[0]), window, optimize=True)
     both = np.einsum("jw,...iwc->...ijc", _overlaps(columns, frame_size[1]), down, optimize=True)
     return np.clip(np.rint(both), 0, 255).astype(np.uint8)
+
+
+def crop_size(size: tuple[int, int], frame_size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the largest window of the shape of `frame_size` in a picture of `size`, both (H, W)."""
+    scale = min(size[0] / frame_size[0], size[1] / frame_size[1])
+    return max(1, round(frame_size[0] * scale)), max(1, round(frame_size[1] * scale))
 
 
 def _overlaps(size: int, new: int) -> np.ndarray:

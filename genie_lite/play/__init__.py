@@ -1,7 +1,7 @@
 """Playing a learned world: a session without user interface, a notebook widget, prompts, a Gymnasium environment.
 
-In a notebook, `play(genie)` as the last line of a cell shows the widget. The session and the prompts need neither
-Jupyter nor Gymnasium: what does is imported when it is first asked for.
+In a notebook, `play(genie)` as the last line of a cell shows the player. The session and the prompts need neither
+Jupyter nor Gymnasium: whatever does is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from genie_lite.play.actions import ActionLabel, read_labels
-from genie_lite.play.prompts import FittedImage, PromptError, Prompts, fit, fit_image
+from genie_lite.play.fitting import FittedImage, PromptError, fit, fit_image
+from genie_lite.play.prompts import Prompts
 from genie_lite.play.session import ActionError, PlaySession
 
 if TYPE_CHECKING:

@@ -23,13 +23,14 @@ ENV_ID = "GenieLite-v0"
 
 
 class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
-    """A play session with Gymnasium's face.
+    """A play session with Gymnasium's API.
 
     Actions: Discrete(A), the latent actions. Observations: Box uint8 [H, W, C], the frames. The reward is always 0 and
-    no episode ends by itself: a world knows no goal. Give `max_episode_steps` to `gymnasium.make`, or wrap it.
+    no episode ends by itself: a world has no goal. Give `max_episode_steps` to `gymnasium.make`, or wrap it.
 
     genie: a world, a shipped name, or a checkpoint folder. dataset: where `reset` draws prompts from; None takes the
-    shipped sample. prompt: always start from this one instead. maskgit_steps, temperature: as in `genie.generate`.
+    shipped sample. prompt: start every episode from this one instead.
+    maskgit_steps, temperature: as in `genie.generate`.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 8}
@@ -65,8 +66,8 @@ class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode and return its first frame.
 
-        seed: decides the prompt and every random number of the episodes from here on. options: {"prompt": ...} starts
-        from that prompt, anything `PlaySession` takes. Raises PromptError for a prompt that cannot be used.
+        seed: decides the prompt and every random number from here on. options: {"prompt": ...} starts from that
+        prompt, which may be anything that `PlaySession` takes. Raises PromptError for a prompt that cannot be used.
         """
         super().reset(seed=seed)
         unknown = set(options or {}) - {"prompt"}
@@ -83,14 +84,15 @@ class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
         return self.session.frame.copy(), {}
 
     def step(self, action: np.int64 | int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Take a latent action: frame, reward 0, never terminated, never truncated, no info.
+        """Take a latent action and return frame, reward 0, terminated False, truncated False and no info.
 
-        Raises ActionError for an action this world does not have, gymnasium's ResetNeeded before the first `reset`.
+        Raises ActionError for anything but a whole number that is a latent action of this world, and gymnasium's
+        ResetNeeded before the first `reset`.
         """
-        return self._started().step(int(action)).copy(), 0.0, False, False, {}
+        return self._started().step(action).copy(), 0.0, False, False, {}
 
     def render(self) -> np.ndarray | None:
-        """The frame now, uint8 [H, W, 3], in the render mode rgb_array; otherwise None."""
+        """The current frame, uint8 [H, W, 3], in render mode rgb_array; otherwise None."""
         if self.render_mode is None:
             return None
         frame = self._started().frame
@@ -105,7 +107,7 @@ class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     def _started(self) -> PlaySession:
         if self.session is None:
-            raise gymnasium.error.ResetNeeded("GenieEnv: no episode is under way; call reset() first")
+            raise gymnasium.error.ResetNeeded("GenieEnv: no episode has begun; call reset() first")
         return self.session
 
 

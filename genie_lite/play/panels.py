@@ -10,8 +10,9 @@ import ipywidgets
 import numpy as np
 
 from genie_lite.play.controls import DrawingCanvas
+from genie_lite.play.fitting import FittedImage, PromptError, fit
 from genie_lite.play.pictures import to_png
-from genie_lite.play.prompts import FittedImage, PromptError, Prompts, fit
+from genie_lite.play.prompts import Prompts
 
 Use = Callable[[np.ndarray], None]  # starts play from a prompt, uint8 [T, H, W, C] or [H, W, C]
 Say = Callable[[str, bool], None]  # shows a message; True: it is an error

@@ -1,24 +1,29 @@
-"""A play session: one world, one prompt, one latent action after another. No user interface in here."""
+"""A play session: one world, one prompt, one latent action after another. It needs no user interface."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import operator
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
+from genie_lite.play.interrupts import interrupts_postponed
+from genie_lite.play.keys import KeyController, controller_for
 from genie_lite.play.pictures import write_gif
 from genie_lite.play.prompts import Prompts, prompt_frames
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
 
+MAX_SEED = 2**32 - 1
+
 
 class ActionError(ValueError):
-    """A latent action that this world does not have (the message names the range), or no step left to undo."""
+    """A latent action or key that this world does not have (the message says which it has), or no step left to undo."""
 
 
 class PlaySession:
@@ -26,9 +31,11 @@ class PlaySession:
 
     prompt: where play starts: frames uint8 [H, W, C] or [T, H, W, C] of the world's size, or any picture that
     `fit_image` takes (it is fitted); None takes a frame of the shipped sample.
+    controller: turns keys into latent actions for `press`; None takes the world's own.
     maskgit_steps, temperature: as in `genie.generate`; None takes the world's own settings.
-    seed: with the prompt and the latent actions it decides every frame.
-    Raises PromptError for a prompt that cannot be used. Sessions may be shared by threads: calls take turns.
+    seed: 0 or more; it decides every frame, together with the prompt and the latent actions.
+    Raises PromptError for a prompt that cannot be used. Threads may share a session: calls take turns. An interrupt
+    (Ctrl-C) takes effect between calls, never inside one.
     """
 
     def __init__(
@@ -36,40 +43,64 @@ class PlaySession:
         genie: Genie,
         prompt: Any = None,
         *,
+        controller: KeyController | None = None,
         maskgit_steps: int | None = None,
         temperature: float | None = None,
         seed: int = 0,
     ) -> None:
         sampling = genie.config.sampling
         self.genie = genie
-        self.seed = seed
-        self._maskgit_steps = sampling.maskgit_steps if maskgit_steps is None else maskgit_steps
+        self.seed = _whole("seed", seed, 0, MAX_SEED)
+        steps = sampling.maskgit_steps if maskgit_steps is None else maskgit_steps
+        self._maskgit_steps = _whole("maskgit_steps", steps, 1)
         self._temperature = sampling.temperature if temperature is None else temperature
         self._lock = threading.RLock()
+        if controller is not None:
+            self.controller = controller
         self.prompt: np.ndarray  # uint8 [T, H, W, C], the frames play started from
         self.reset(Prompts.of_sample(genie).next() if prompt is None else prompt)
 
     # ------------------------------------------------------------------------------------------- playing
 
-    def step(self, latent_action: int) -> np.ndarray:
+    def step(self, latent_action: SupportsIndex) -> np.ndarray:
         """Take one latent action in 0 .. A-1 and return the frame it leads to, uint8 [H, W, C].
 
         Raises ActionError for anything else; the session stays as it was.
         """
         action = self._checked(latent_action)
-        with self._lock:
+        with self._lock, interrupts_postponed():
             frame = np.asarray(self._rollout.step(np.array([action])))[0]
             self._frames.append(frame)
             self._actions.append(action)
             return frame
 
+    def press(self, key: str) -> np.ndarray:
+        """Press a key of the controller, such as "right", for one frame and return that frame, uint8 [H, W, C].
+
+        Raises ActionError for a key that the controller does not know; the session stays as it was.
+        """
+        return self.step(self.latent_action(key))
+
+    def latent_action(self, key: str) -> int:
+        """The latent action that the controller chooses for a key now, in 0 .. A-1. ActionError for an unknown key."""
+        if not isinstance(key, str) or key not in self.controller.keys:
+            raise ActionError(f"key: found {key!r}, wanted one of {', '.join(self.controller.keys)}")
+        with self._lock:
+            past = self._known(self.genie.context_frames)
+        return int(self.controller.latent_actions(past[None], [key])[0])
+
+    @functools.cached_property
+    def controller(self) -> KeyController:
+        """What turns keys into latent actions; `controller.keys` lists the keys."""
+        return controller_for(self.genie)
+
     def undo(self) -> np.ndarray:
         """Take back the last step and return the frame before it.
 
-        The random numbers go back too: the same latent action again gives the same frame again.
-        Raises ActionError at the prompt, and further back than a rollout remembers; the session stays as it was.
+        The random numbers go back too: the same latent action gives the same frame again.
+        Raises ActionError at the prompt, and beyond the steps that a rollout remembers; the session stays as it was.
         """
-        with self._lock:
+        with self._lock, interrupts_postponed():
             try:
                 self._rollout.undo()
             except IndexError as error:
@@ -86,21 +117,28 @@ class PlaySession:
         Raises PromptError for a prompt that cannot be used; the session stays as it was.
         """
         frames = self.prompt if prompt is None else prompt_frames(prompt, self.genie)
+        seed = self.seed if seed is None else _whole("seed", seed, 0, MAX_SEED)
         with self._lock:
-            self.seed = self.seed if seed is None else seed
-            self._rollout = self.genie.rollout(
-                frames[None], maskgit_steps=self._maskgit_steps, temperature=self._temperature, seed=self.seed
+            rollout = self.genie.rollout(
+                frames[None], maskgit_steps=self._maskgit_steps, temperature=self._temperature, seed=seed
             )
-            self.prompt = frames
-            self._frames = [frames[-1]]
-            self._actions: list[int] = []
+            with interrupts_postponed():
+                self._rollout, self.seed, self.prompt = rollout, seed, frames
+                self._frames = [frames[-1]]
+                self._actions: list[int] = []
             return self.frame
+
+    def warm_up(self) -> None:
+        """Play one step and take it back, so that the first real step is as fast as the others."""
+        with self._lock, interrupts_postponed():
+            self._rollout.step(np.array([0]))
+            self._rollout.undo()
 
     # ------------------------------------------------------------------------------------ what was played
 
     @property
     def frame(self) -> np.ndarray:
-        """The frame now, uint8 [H, W, C]."""
+        """The current frame, uint8 [H, W, C]."""
         return self._frames[-1]
 
     @property
@@ -117,7 +155,7 @@ class PlaySession:
 
     @property
     def num_steps(self) -> int:
-        """Steps played since the prompt, those undone not counted."""
+        """Steps played since the prompt, not counting those undone."""
         return len(self._actions)
 
     @property
@@ -131,12 +169,15 @@ class PlaySession:
             frames = np.stack(self._frames[-count:])
             return frames, self._actions[len(self._actions) - len(frames) + 1 :]
 
-    def save_gif(self, path: str | Path, scale: int = 4, fps: float = 8.0) -> Path:
-        """Write everything played so far as a looping GIF, each pixel `scale` pixels wide, and return its path.
+    def save_gif(self, path: str | Path, scale: int = 4, fps: float = 8.0, *, last: int | None = None) -> Path:
+        """Write what was played as a looping GIF, each pixel `scale` pixels wide, and return its path.
 
-        The file appears complete or not at all; OSError (for instance a full disk) leaves nothing behind.
+        last: only that many frames, the newest ones; None writes all. The file appears complete or not at all.
+        Raises ValueError for a scale or fps out of range and OSError when writing fails, for instance on a full disk.
         """
-        return write_gif(self.frames, path, scale=scale, fps=fps)
+        with self._lock:
+            frames = self._frames[-(last or 0) :]
+        return write_gif(frames, path, scale=scale, fps=fps)
 
     # ---------------------------------------------------------------------------------------------- speed
 
@@ -147,16 +188,19 @@ class PlaySession:
 
     @maskgit_steps.setter
     def maskgit_steps(self, steps: int) -> None:
-        if steps < 1:
-            raise ValueError(f"maskgit_steps: found {steps}, wanted 1 or more")
-        with self._lock:
-            self._maskgit_steps = int(steps)
-            self._rollout.sampling = dataclasses.replace(self._rollout.sampling, maskgit_steps=self._maskgit_steps)
+        steps = _whole("maskgit_steps", steps, 1)
+        with self._lock, interrupts_postponed():
+            self._rollout.sampling = dataclasses.replace(self._rollout.sampling, maskgit_steps=steps)
+            self._maskgit_steps = steps
 
     @property
     def temperature(self) -> float:
         """Sampling temperature, 0 (greedy) or more."""
         return self._temperature
+
+    def _known(self, count: int) -> np.ndarray:
+        """The last `count` frames that are known, those of the prompt included, uint8 [T, H, W, C]."""
+        return np.concatenate([self.prompt[:-1], np.stack(self._frames[-count:])])[-count:]
 
     def _checked(self, latent_action: Any) -> int:
         count = self.num_latent_actions
@@ -177,3 +221,15 @@ class PlaySession:
             f"PlaySession({self.num_steps} steps played, {self.num_latent_actions} latent actions, "
             f"maskgit_steps={self.maskgit_steps}, temperature={self.temperature}, seed={self.seed})"
         )
+
+
+def _whole(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """A setting as a whole number; ValueError says what was found and which numbers are allowed."""
+    wanted = f"{least} or more" if most is None else f"{least} to {most}"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name}: found {value!r}, wanted a whole number, {wanted}") from None
+    if number < least or (most is not None and number > most):
+        raise ValueError(f"{name}: found {number}, wanted {wanted}")
+    return number

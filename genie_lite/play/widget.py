@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
-from genie_lite.play.actions import KEY_GLYPHS, arrow_keys, by_direction, read_labels
+from genie_lite.play.actions import by_direction, card_labels, read_labels
 from genie_lite.play.autoplay import AutoPlay
 from genie_lite.play.controls import KeyPad
+from genie_lite.play.keys import arrow_keys
 from genie_lite.play.panels import DrawPanel, GalleryPanel, UploadPanel, picture
 from genie_lite.play.pictures import enlarge, filmstrip, to_png
 from genie_lite.play.prompts import Prompts
@@ -23,6 +24,7 @@ from genie_lite.play.session import ActionError, PlaySession
 if TYPE_CHECKING:
     from genie_lite.api import Genie
 
+KEY_GLYPHS = {"left": "←", "up": "↑", "right": "→", "down": "↓"}
 STRIP = 8  # frames in the video strip
 MANY = 12  # latent actions beyond which their buttons are smaller and stand by direction
 
@@ -61,9 +63,7 @@ class PlayWidget(ipywidgets.VBox):
         else:
             options.setdefault("prompt", self.prompts.next())
             self.session = PlaySession(genie, **options)
-        card = getattr(world, "card", {})
-        source = card.get("actions") if actions is None else actions
-        self.labels = read_labels(source, world.num_latent_actions)
+        self.labels = card_labels(world) if actions is None else read_labels(actions, world.num_latent_actions)
         self.arrow_keys = arrow_keys(self.labels, world.num_latent_actions)
         self.gif_folder = Path(gif_folder)
         self.scale = scale or max(1, min(5, 400 // self.session.frame.shape[1]))

@@ -59,6 +59,9 @@ def test_wrong_use_is_named():
     env.reset()
     with pytest.raises(ActionError, match="0 to 5"):
         env.step(6)
+    for wrong in (1.5, "0", None):
+        with pytest.raises(ActionError, match="whole number"):
+            env.step(wrong)
     with pytest.raises(ValueError, match="rgb_array"):
         GenieEnv(FakeGenie(), render_mode="human")
 

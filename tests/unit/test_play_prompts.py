@@ -75,7 +75,7 @@ def test_a_frame_of_the_right_size_passes_unchanged_and_is_a_copy():
 
 def test_what_was_done_is_said():
     fitted = fit(Image.new("L", (200, 100), 9), SIZE)
-    assert fitted.summary == "Greyscale; cut from the middle, 200 × 100 to 100 × 100; shrunk to 64 × 64 pixels."
+    assert fitted.summary == "Greyscale; cropped to the centre, 200 × 100 to 100 × 100; shrunk to 64 × 64 pixels."
     assert fitted.original.size == (200, 100)
     assert "Enlarged" in fit(Image.new("RGB", (16, 16)), SIZE).summary
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import signal
+import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
 from fakes import FakeGenie, scenes
 from PIL import Image
 
+from genie_lite import load_config, storage
+from genie_lite.data import sample_dataset
 from genie_lite.play import ActionError, ActionLabel, PlaySession, PromptError, Prompts, read_labels
-from genie_lite.play import pictures as pictures_module
-from genie_lite.play.actions import arrow_keys
+from genie_lite.play.keys import MeasuredKeys, arrow_keys
+from genie_lite.play.pictures import write_gif
+from genie_lite.play.prompts import open_places
 
 
 @pytest.fixture
@@ -67,7 +74,7 @@ def test_an_action_out_of_range_names_the_range_and_changes_nothing(session, act
     assert session.num_steps == 0
 
 
-@pytest.mark.parametrize("action", [1.0, "left", None, np.array([1, 2])])
+@pytest.mark.parametrize("action", [1.0, 1.5, "left", "0", None, np.array([1, 2])])
 def test_an_action_that_is_no_whole_number_is_refused(session, action):
     with pytest.raises(ActionError, match="whole number from 0 to 5"):
         session.step(action)
@@ -124,17 +131,146 @@ def test_a_failed_gif_leaves_the_old_one_and_nothing_else(session, tmp_path, mon
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pictures_module.os, "fsync", full)
+    monkeypatch.setattr(storage.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         session.save_gif(path)
     assert path.read_bytes() == old and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("wrong", [{"scale": 0}, {"scale": 1.5}, {"fps": 0}, {"fps": 90}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scale": 0},
+        {"scale": 1.5},
+        {"scale": 10**6},
+        {"fps": 0},
+        {"fps": 0.001},
+        {"fps": 90},
+        {"fps": float("nan")},
+        {"fps": "8"},
+    ],
+)
 def test_gif_settings_are_checked(session, tmp_path, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         session.save_gif(tmp_path / "video.gif", **wrong)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_gif_may_hold_only_the_newest_frames(session, tmp_path):
+    for action in (2, 1, 0, 0):
+        session.step(action)
+    with Image.open(session.save_gif(tmp_path / "video.gif", scale=1, last=3)) as gif:
+        assert gif.n_frames == 3
+        first = np.asarray(gif.convert("RGB")).astype(int)
+    assert np.abs(first - session.frames[-3]).max() <= 8
+
+
+def test_a_gif_is_written_frame_by_frame(tmp_path):
+    rng = np.random.default_rng(0)
+    noise = (rng.integers(0, 256, (32, 32, 3), np.uint8) for _ in range(400))
+    tracemalloc.start()
+    path = write_gif(noise, tmp_path / "long.gif", scale=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < path.stat().st_size / 4
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"seed": 1.5}, {"maskgit_steps": 0}, {"maskgit_steps": "8"}])
+def test_settings_are_checked(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        PlaySession(FakeGenie(), scenes()[0], **wrong)
+
+
+def test_an_interrupt_never_lands_inside_a_call(session):
+    """A signal at every line that a call executes: the session is as before the call or as after it."""
+    session.step(2)
+    calls = {
+        "step": (lambda: session.step(1), session.undo),
+        "undo": (session.undo, lambda: session.step(2)),
+    }
+    for name, (call, back) in calls.items():
+        before = session.frames
+        call()
+        after = session.frames
+        back()
+        for line in itertools.count():
+            fired = interrupt_at(line, call)
+            assert any(np.array_equal(session.frames, frames) for frames in (before, after)), (name, line)
+            assert len(session.latent_actions) == len(session.frames) - 1
+            np.testing.assert_array_equal(session.step(0), expected_after(session.latent_actions[:-1]))
+            session.undo()
+            if len(session.frames) == len(after):
+                back()
+            if not fired:
+                break
+        assert line > 10, "the signal must have landed at many places"
+
+
+def expected_after(actions) -> np.ndarray:
+    """The frame that latent action 0 leads to after these, in a session that nobody interrupted."""
+    fresh = PlaySession(FakeGenie(), scenes()[0], maskgit_steps=5, seed=3)
+    for action in actions:
+        fresh.step(action)
+    return fresh.step(0)
+
+
+def interrupt_at(line: int, call) -> bool:
+    """Send this process Ctrl-C when `call` executes its line number `line`; False when it has fewer."""
+    passed = itertools.count()
+
+    def trace(frame, event, argument):
+        if event == "line" and next(passed) == line:
+            signal.raise_signal(signal.SIGINT)
+        return trace
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        sys.settrace(trace)
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+        signal.signal(signal.SIGINT, before)
+    return False
+
+
+# ------------------------------------------------------------------------------------------- keys
+
+
+class Always:
+    """A controller that knows two keys and notes what it was shown."""
+
+    keys = ("left", "none")
+
+    def __init__(self):
+        self.seen = []
+
+    def latent_actions(self, frames, keys):
+        self.seen.append(frames)
+        return np.array([{"left": 0, "none": 4}[key] for key in keys])
+
+
+def test_a_key_takes_the_latent_action_that_the_controller_chooses_from_the_known_past():
+    controller = Always()
+    session = PlaySession(FakeGenie(), scenes(3), controller=controller)
+    session.press("left")
+    session.press("none")
+    np.testing.assert_array_equal(session.latent_actions, [0, 4])
+    assert [frames.shape for frames in controller.seen] == [(1, 3, 64, 64, 3), (1, 4, 64, 64, 3)]
+    np.testing.assert_array_equal(controller.seen[1][0], np.concatenate([scenes(3), session.frames[1:2]]))
+    for _ in range(20):
+        session.press("left")
+    assert controller.seen[-1].shape[1] == FakeGenie.context_frames
+    np.testing.assert_array_equal(controller.seen[-1][0, -1], session.frames[-2])
+
+
+def test_a_key_that_the_world_does_not_know_is_named(session):
+    with pytest.raises(ActionError, match=r"found 'jump', wanted one of left, up, right, down"):
+        session.press("jump")
+    with pytest.raises(ActionError, match="found 0, wanted one of"):
+        session.press(0)
+    assert session.num_steps == 0
 
 
 # ------------------------------------------------------------------------------------------- prompts of a dataset
@@ -159,6 +295,26 @@ def test_prompts_visit_every_start_once_in_an_order_the_seed_decides():
     np.testing.assert_array_equal(prompts.next(), seen[0])
     again = Prompts(FakeGenie(), VideoFake(), length=2, seed=1)
     np.testing.assert_array_equal([again.next() for _ in seen], seen)
+
+
+def test_chosen_frames_come_first_and_end_their_prompts():
+    prompts = Prompts(FakeGenie(), VideoFake(), length=2, first=[7, 1, 5])  # frame 5 begins an episode: no such prompt
+    np.testing.assert_array_equal(prompts[0], VideoFake.frames[6:8])
+    np.testing.assert_array_equal(prompts[1], VideoFake.frames[0:2])
+    assert len({prompts[i].tobytes() for i in range(len(prompts))}) == len(prompts) == 8
+
+
+@pytest.mark.parametrize("game", ["plain", "full"])
+def test_prompts_of_the_sample_begin_with_open_places_in_different_episodes(game):
+    dataset = sample_dataset("test", game=game)
+    places = open_places(dataset)
+    assert len(places) > 40
+    episodes = np.searchsorted(dataset.episode_starts, places, side="right")
+    assert len(set(episodes)) == len(places)
+    genie = FakeGenie()
+    genie.config = load_config("laptop" if game == "plain" else "coinrun")
+    prompts = Prompts.of_sample(genie, length=2)
+    np.testing.assert_array_equal(prompts.next()[-1], dataset.read_clips(np.array(places[:1]), 1)[0, 0])
 
 
 def test_prompts_of_another_size_are_fitted_and_none_at_all_is_an_error():
@@ -195,6 +351,14 @@ def test_two_keys_never_share_an_action_and_a_key_without_motion_is_left_out():
 
 def test_without_labels_arrow_keys_count_through_the_actions():
     assert arrow_keys(None, 3) == {"left": 0, "up": 1, "right": 2}
+
+
+def test_diagonals_and_standing_still_get_keys_where_the_world_knows_them():
+    labels = [*LABELS, ActionLabel(2, -2), ActionLabel(3, -3), ActionLabel(-2, 2)]
+    keys = MeasuredKeys(labels, len(labels))
+    assert keys.keys == ("left", "up", "right", "down", "none", "up-right", "down-left")
+    np.testing.assert_array_equal(keys.latent_actions(None, ["none", "up-right", "left"]), [4, 6, 0])
+    assert MeasuredKeys(None, 2).keys == ("left", "up")
 
 
 def test_labels_are_read_in_every_form(tmp_path):

@@ -190,7 +190,7 @@ def test_an_uploaded_picture_becomes_the_prompt_and_is_shown_as_the_world_sees_i
     assert (shown(player) == (200, 30, 40)).all() and player.session.num_steps == 0
     seen = np.asarray(Image.open(io.BytesIO(player.upload.preview.seen.value)))
     np.testing.assert_array_equal(seen, player.session.frame)
-    assert "Cut from the middle" in player.upload.preview.notes.value
+    assert "Cropped to the centre" in player.upload.preview.notes.value
     assert player.upload.upload.value == (), "so that the same file may be chosen again"
 
 

@@ -35,7 +35,7 @@ ablation: $(VENV)/installed  ## repeat an ablation of the paper into runs/ablati
 	$(BIN)/python tools/ablation.py $(STUDY) --preset $(PRESET) --seeds $(SEEDS) --out runs/ablation
 
 test: $(VENV)/installed-test  ## unit, notebook and browser tests (browser: needs Chromium; skipped without, unless CI=true)
-	$(BIN)/python -m pytest --durations=10 --nbval-lax tests notebooks
+	$(BIN)/python -m pytest --durations=10 --numprocesses auto --maxprocesses 4 --dist loadgroup tests
 
 bench: $(VENV)/installed  ## how fast it is against a plain reference: tables, and runs/bench-PRESET.json
 	$(BIN)/python -m benchmarks.bench --preset $(PRESET) --json runs/bench-$(PRESET).json

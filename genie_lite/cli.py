@@ -160,7 +160,7 @@ def _config(options: argparse.Namespace) -> Config:
 
 
 def _dataset(folder: str, split: str, config: Config) -> FrameDataset:
-    """`folder/<split>.zarr` where there is one, else `folder` itself (a dataset, a video, a folder of videos, a URL)."""
+    """`folder/<split>.zarr` where there is one, else `folder` itself (dataset, video, folder of videos, URL)."""
     from genie_lite.data import open_dataset
 
     inside = Path(folder) / f"{split}.zarr"

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from genie_lite import machine
+# One thread a process, inherited by kernels and subprocesses, unless the caller says otherwise: models this small run
+# as fast on one, and two threads that wait for a busy core by spinning are many times slower. Must precede torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from genie_lite import machine  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +32,22 @@ def chromium() -> str:
     pytest.skip(reason)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let pytest-xdist keep a file in one process, for its module fixtures, but share the notebooks out one by one."""
+    for item in items:
+        alone = item.path.name == "test_run.py"
+        item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else str(item.path)))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Models made without a seed of their own are the same in every run, whatever ran before."""
     import torch
 
     torch.manual_seed(0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many test functions there were: parametrised cases make the number below look larger."""
+    reports = [r for status in ("passed", "failed") for r in terminalreporter.getreports(status) if r.when == "call"]
+    functions = {report.nodeid.partition("[")[0].partition("@")[0] for report in reports}
+    terminalreporter.write_line(f"{len(functions)} test functions in {len(reports)} cases")

@@ -1,4 +1,4 @@
-"""Pictures of a lesson: videos side by side, videos that move, logs of training; plain images, small enough to commit."""
+"""Figures: videos side by side, moving videos, training logs; plain images, small enough to commit."""
 
 from __future__ import annotations
 

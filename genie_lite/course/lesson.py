@@ -46,7 +46,7 @@ class Course:
 
     @functools.cached_property
     def train(self) -> FrameDataset:
-        """Videos to train on, collected into run_dir/data where missing; at tiny or without procgen, those that ship."""
+        """Training videos: collected into run_dir/data where missing; at tiny or without procgen, the shipped ones."""
         return self._videos("train")
 
     @functools.cached_property

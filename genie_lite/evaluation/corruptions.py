@@ -1,7 +1,7 @@
-"""Videos spoilt on purpose and by degrees: what a distance between videos must notice, and what its network learns from.
+"""Videos degraded on purpose: what a distance between videos must notice, and what its network learns from.
 
-Each takes videos uint8 [B, T, H, W, C], a strength in [0, 1] for all videos or one for each [B] (0 changes nothing), and
-a generator; it returns videos of the same shape and type.
+Each takes videos uint8 [B, T, H, W, C], a strength in [0, 1] (one for all, or one per video [B]; 0 changes nothing)
+and a generator, and returns videos of the same shape and type.
 """
 
 from __future__ import annotations

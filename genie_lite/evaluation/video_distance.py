@@ -18,7 +18,7 @@ MIN_VIDEOS = 8
 class VideoDistance:
     """A Fréchet distance of videos from real ones, beside that of real videos from other real ones (the floor).
 
-    Both are between `videos` videos and `videos` others, so that what few videos add is the same on both sides. `excess` is
+    Both compare `videos` videos with as many others, so that the bias of small samples is the same. `excess` is
     the distance less the floor: its interval tells whether videos differ from real ones, better than the two intervals
     beside each other, because what makes one distance large often makes both so.
     """
@@ -42,7 +42,7 @@ def coinrun_video_distance(
     """
     if np.shape(real) != np.shape(made):
         raise EvaluationError(
-            f"made: found videos of shape {list(np.shape(made))}, wanted that of the real ones, {list(np.shape(real))}; "
+            f"made: found videos of shape {list(np.shape(made))}, wanted the real ones', {list(np.shape(real))}; "
             "a Fréchet distance leans with the number and the length of videos, so give as many, as long"
         )
     network = video_network() if network is None else network

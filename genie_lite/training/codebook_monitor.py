@@ -69,7 +69,7 @@ class CollapseWatch:
             restart = "set codebook.restart_after to 20 or 30 steps (found 0: idle codes never restart)"
         return (
             "The codebook is collapsing, and rarely recovers by itself. What to do: "
-            f"{restart}; look at the videos (frames that hardly change need few codes; a larger frame_stride may help); "
+            f"{restart}; look at the videos (frames that hardly change need few codes: try a larger frame_stride); "
             f"lower max_lr (found {self.stage.max_lr:g}); then train again in another run folder"
         )
 

@@ -1,4 +1,4 @@
-"""The shipped worlds are small, say what they are, and obey: on held-out videos they beat copying and random actions."""
+"""The shipped worlds are small, documented and obedient: on held-out videos they beat copying and random actions."""
 
 import numpy as np
 import pytest

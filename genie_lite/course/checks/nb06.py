@@ -73,7 +73,7 @@ def horizon(answer: Function) -> str:
         int(
             np.argmin(gap.mean(0))
         ): "That is where the model is worst. Asked is the first frame at which it no longer wins.",
-        0: "Videos are means over axis 0, and frames stay: `mean(axis=0)`. With 0 your function says it loses at t = 1.",
+        0: "Videos are means over axis 0, and frames stay: `mean(axis=0)`. With 0 it loses at t = 1.",
     }
     if found != 3:
         raise Mistake(

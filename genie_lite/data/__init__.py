@@ -9,18 +9,19 @@
 
 from genie_lite.data.coinrun import collect, procgen_available
 from genie_lite.data.dataset import FrameDataset, open_dataset
+from genie_lite.data.errors import DatasetError, MissingArrayError
 from genie_lite.data.fit import fit_frames
 from genie_lite.data.loader import ClipLoader
 from genie_lite.data.samples import course_dataset, data_folder, sample_dataset, sample_game
 from genie_lite.data.validate import check_dataset
 from genie_lite.data.writer import DatasetWriter, write_dataset
-from genie_lite.data.zarr_store import DatasetError
 
 __all__ = [
     "ClipLoader",
     "DatasetError",
     "DatasetWriter",
     "FrameDataset",
+    "MissingArrayError",
     "check_dataset",
     "collect",
     "course_dataset",

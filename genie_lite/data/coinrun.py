@@ -22,9 +22,11 @@ from tqdm import tqdm
 
 from genie_lite.config import DataConfig
 from genie_lite.data.dataset import FrameDataset, open_dataset
+from genie_lite.data.errors import DatasetError
 from genie_lite.data.policies import PLAYERS
 from genie_lite.data.writer import DatasetWriter
-from genie_lite.data.zarr_store import CHUNK_FRAMES, LEVEL, DatasetError, read_json
+from genie_lite.data.zarr_group import read_attributes
+from genie_lite.data.zarr_store import CHUNK_FRAMES, LEVEL
 
 Split = Literal["train", "test"]
 LONGEST_EPISODE = 1_000  # game steps, after which procgen ends an episode of CoinRun
@@ -59,8 +61,7 @@ def collect(
     settings = collection_settings(data, split)
     if path.exists() and not resume:
         raise DatasetError(f"{path}: exists already; delete it, choose another path, or pass resume=True")
-    if (path / ".zattrs").exists():
-        found = read_json(path / ".zattrs")
+    if found := read_attributes(path):
         different = settings_differ(found, settings)
         if different:
             raise DatasetError(

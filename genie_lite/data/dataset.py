@@ -8,42 +8,31 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from genie_lite.data.errors import DatasetError, MissingArrayError
 from genie_lite.data.fit import fit_frames
-from genie_lite.data.zarr_store import FORMAT, DatasetError, LocalChunks
-
-RECOLLECT = "copy or collect it again"
+from genie_lite.data.video import read_videos
+from genie_lite.data.zarr_group import RECOLLECT, ZarrGroup
+from genie_lite.data.zarr_store import FORMAT
 
 
 class Chunks(Protocol):
-    """What frames are read from: an array [F, H, W, C] whose first axis comes in chunks."""
+    """What frames are read from: an array [F, H, W, C] whose first axis is cut into chunks."""
 
     shape: tuple[int, ...]
-    dtype: Any
     chunk: int
 
     def read(self, index: int) -> np.ndarray: ...
 
 
 class MemoryChunks:
-    """Frames held in memory (a decoded video) as one chunk."""
+    """Frames held in memory (decoded videos), as one chunk."""
 
     def __init__(self, frames: np.ndarray) -> None:
         self._frames = frames
-        self.shape, self.dtype, self.chunk = frames.shape, frames.dtype, max(1, len(frames))
+        self.shape, self.chunk = frames.shape, max(1, len(frames))
 
     def read(self, index: int) -> np.ndarray:
         return self._frames
-
-
-class ZarrChunks:
-    """An array read through zarr itself: object storage, and local groups that others wrote."""
-
-    def __init__(self, array: Any) -> None:
-        self._array = array
-        self.shape, self.dtype, self.chunk = tuple(array.shape), array.dtype, int(array.chunks[0])
-
-    def read(self, index: int) -> np.ndarray:
-        return np.asarray(self._array[index * self.chunk : (index + 1) * self.chunk])
 
 
 class FrameDataset:
@@ -55,11 +44,11 @@ class FrameDataset:
         episode_starts: np.ndarray,
         attributes: dict[str, Any],
         path: str,
-        group: Any = None,
+        group: ZarrGroup | None = None,
         frame_size: tuple[int, int] | None = None,
     ) -> None:
         self._chunks = chunks
-        self._group = group  # the Zarr group, for what is not needed to read clips; None for videos
+        self._group = group  # for the arrays that reading clips does not need; None for video files
         self.path = path
         self.attributes = attributes
         self.episode_starts = np.asarray(episode_starts, np.int64)
@@ -124,103 +113,80 @@ class FrameDataset:
 
     @property
     def num_chunks(self) -> int:
-        """Pieces that frames are stored in."""
+        """Chunks that the frames are stored in."""
         return -(-self.num_frames // self._chunks.chunk)
 
     def read_chunk(self, index: int) -> np.ndarray:
-        """One piece of the frames in their stored size, uint8 [n, h, w, C]; DatasetError when it is damaged."""
-        first = index * self._chunks.chunk
-        return self._chunks.read(index)[: self.num_frames - first]
+        """One chunk of the frames in their stored size, uint8 [n, h, w, C]; DatasetError when it is damaged."""
+        return self._chunks.read(index)
 
     def env_actions(self) -> np.ndarray:
         """The true env action taken after each frame, uint8 [F], for evaluation only: no training stage calls this.
 
-        The only place where they are read. DatasetError for videos without them.
+        The only place where they are read. MissingArrayError for videos without them.
         """
-        return self._rows("env_actions", self.num_frames, "frames").astype(np.uint8)
+        return self._rows("env_actions", self.num_frames, "frames")
 
     def level_seeds(self) -> np.ndarray:
-        """The level that each episode plays, int64 [E]. DatasetError for videos without levels."""
-        return self._rows("level_seeds", len(self.episode_starts), "episodes").astype(np.int64)
+        """The level that each episode plays, int64 [E]. MissingArrayError for videos without levels."""
+        return self._rows("level_seeds", len(self.episode_starts), "episodes")
 
     def _rows(self, name: str, wanted: int, of: str) -> np.ndarray:
-        if self._group is None or name not in self._group:
-            raise DatasetError(f"{self.path}: videos without {name}; collect videos of a game to have them")
-        rows = self._group[name]
+        if self._group is None:
+            raise MissingArrayError(f"{self.path}: videos without {name}; collect videos of a game to have them")
+        rows = self._group.array(name)
         if rows.shape != (wanted,):
             raise DatasetError(
                 f"{self.path}: found {name} {rows.shape}, wanted one for each of {wanted} {of}; {RECOLLECT}"
             )
-        return np.asarray(rows[:])
+        return rows.read_all(wanted)
 
 
 def open_dataset(path: str | os.PathLike[str], frame_size: tuple[int, int] | None = None) -> FrameDataset:
     """Open a Zarr folder or URL (``s3://``, ``https://`` ... through fsspec), a video, or a folder of videos.
 
-    `frame_size` (H, W) fits frames by centre crop and area resize; by default videos keep their stored size and
-    videos become 64x64. DatasetError for anything missing, foreign, damaged or not yet complete.
+    `frame_size` (H, W) fits frames by centre crop and area resize; by default a Zarr dataset keeps its stored size
+    and videos become 64x64. DatasetError for anything missing, foreign, damaged or not yet complete.
     """
     name = os.fspath(path)
-    local = Path(name.removeprefix("file://")) if "://" not in name or name.startswith("file://") else None
-    if local is None:
-        dataset = _open_zarr(name, None)
-    elif not local.exists():
+    if "://" in name and not name.startswith("file://"):
+        dataset = _open_zarr(name)
+        return dataset.resized(frame_size) if frame_size else dataset
+    local = Path(name.removeprefix("file://"))
+    if not local.exists():
         raise DatasetError(f"{local}: found nothing there, wanted a .zarr folder, a video or a folder of videos")
-    elif local.is_dir() and any((local / f).exists() for f in (".zgroup", ".zattrs", ".zarray", "zarr.json")):
-        dataset = _open_zarr(str(local), local)
-    else:
-        from genie_lite.data.video import read_videos
-
-        frames, starts, attributes = read_videos(local, frame_size or (64, 64))
-        return FrameDataset(MemoryChunks(frames), starts, attributes, str(local))
-    return dataset.resized(frame_size) if frame_size else dataset
+    if local.is_dir() and any((local / file).exists() for file in (".zgroup", ".zattrs", ".zarray", "zarr.json")):
+        dataset = _open_zarr(str(local))
+        return dataset.resized(frame_size) if frame_size else dataset
+    frames, starts, attributes = read_videos(local, frame_size or (64, 64))
+    return FrameDataset(MemoryChunks(frames), starts, attributes, str(local))
 
 
-def _open_zarr(name: str, local: Path | None) -> FrameDataset:
-    import zarr
-
-    try:
-        group: Any = zarr.open_group(name, mode="r")
-        attributes = dict(group.attrs)
-        names = [name for name in ("frames", "episode_starts") if name in group]
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+def _open_zarr(name: str) -> FrameDataset:
+    group = ZarrGroup(name)
+    missing = [array for array in ("frames", "episode_starts") if array not in group]
+    if missing:
         raise DatasetError(
-            f"{name}: cannot be opened as a Zarr group ({error}); check the path, and for a URL that "
-            "fsspec and its driver for this kind of storage are installed"
-        ) from error
-    if len(names) < 2:
-        raise DatasetError(
-            f"{name}: found arrays {names}, wanted frames and episode_starts; this Zarr group was not "
-            "written by genie-lite, or is damaged"
+            f"{name}: found no {' and no '.join(missing)}; this Zarr group was not written by genie-lite, or is damaged"
         )
+    attributes = group.attributes
     if attributes.get("format") == FORMAT and not attributes.get("complete"):
         raise DatasetError(
             f"{name}: collection stopped after {attributes.get('frames_written', 0)} frames; run the "
             "same collection again and it goes on from there"
         )
-    chunks: Chunks = ZarrChunks(group["frames"])
-    if local is not None and (local / "frames" / ".zarray").exists() and attributes.get("format") == FORMAT:
-        fast = LocalChunks(local, "frames")
-        files = sum(
-            1 for entry in os.scandir(fast.folder) if entry.name[0].isdigit() and not entry.name.endswith(".part")
-        )
-        if files < fast.num_chunks:
-            raise DatasetError(f"{name}: found {files} chunk files of frames, wanted {fast.num_chunks}; {RECOLLECT}")
-        chunks = fast
-    shape = tuple(chunks.shape)
-    if len(shape) != 4 or chunks.dtype != np.uint8:
-        raise DatasetError(f"{name}: found frames {chunks.dtype} {shape}, wanted uint8 [F, H, W, C]")
-    starts = np.asarray(group["episode_starts"][:])
-    problem = starts_problem(starts, shape[0])
+    frames, starts = group.array("frames"), group.array("episode_starts")
+    count = starts.shape[0]
+    problem = None if count <= frames.shape[0] else f"found {count} episodes of {frames.shape[0]} frames"
+    episode_starts = starts.read_all(0 if problem else count)
+    problem = problem or starts_problem(episode_starts, frames.shape[0])
     if problem:
         raise DatasetError(f"{name}: {problem}; {RECOLLECT}")
-    return FrameDataset(chunks, starts, attributes, name, group)
+    return FrameDataset(frames, episode_starts, attributes, name, group)
 
 
 def starts_problem(starts: np.ndarray, num_frames: int) -> str | None:
     """What is wrong with `episode_starts`, if anything."""
-    if starts.ndim != 1 or starts.dtype.kind not in "iu":
-        return f"found episode_starts {starts.dtype} {starts.shape}, wanted whole numbers [E]"
     if num_frames == 0 or len(starts) == 0:
         return f"found {num_frames} frames in {len(starts)} episodes, wanted at least one"
     if starts[0] != 0 or (np.diff(starts) <= 0).any():

@@ -10,7 +10,8 @@ from typing import Literal
 from genie_lite.config import Config
 from genie_lite.data.coinrun import Split, collect, collection_settings, procgen_available, settings_differ
 from genie_lite.data.dataset import FrameDataset, open_dataset
-from genie_lite.data.zarr_store import DatasetError, read_json
+from genie_lite.data.errors import DatasetError
+from genie_lite.data.zarr_group import read_attributes
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def course_dataset(
     path = Path(folder) / f"{split}.zarr"
     size = config.model.frame_size
     if not procgen_available():
-        attributes = read_json(path / ".zattrs") if (path / ".zattrs").exists() else {}
+        attributes = read_attributes(path)
         if attributes.get("complete") and not settings_differ(attributes, collection_settings(config.data, split)):
             return open_dataset(path, size)
         log.warning("procgen is not installed, so no new videos: taking the %s videos that ship with genie-lite", split)

@@ -9,13 +9,13 @@ import numpy as np
 from tqdm import tqdm
 
 from genie_lite.data.dataset import FrameDataset, open_dataset
-from genie_lite.data.zarr_store import DatasetError
+from genie_lite.data.errors import DatasetError, MissingArrayError
 
 
 def check_dataset(path: str | os.PathLike[str], progress: bool = False) -> list[str]:
-    """Read everything at `path` and say what is wrong, one sentence each; an empty list means a sound dataset.
+    """Read everything at `path` and return what is wrong, one sentence each; an empty list means a sound dataset.
 
-    Opening finds only what costs nothing to find; this also decodes every chunk and looks at every array.
+    `open_dataset` checks only what is quick to check; this also decodes every chunk and every array.
     """
     try:
         dataset = open_dataset(path)
@@ -30,12 +30,11 @@ def check_dataset(path: str | os.PathLike[str], progress: bool = False) -> list[
         problems.append(f"{dataset.path}: found {len(dataset.episode_starts)} episodes, wanted the {episodes} written")
     for read, look in ((dataset.level_seeds, _wrong_levels), (dataset.env_actions, _wrong_env_actions)):
         try:
-            values = read()
+            problems += [f"{dataset.path}: {problem}" for problem in look(dataset, read())]
+        except MissingArrayError as error:
+            problems += [str(error)] * ("policy" in dataset.attributes)  # videos that `collect` made have both arrays
         except DatasetError as error:
-            if "without" not in str(error):
-                problems.append(str(error))
-            continue
-        problems += [f"{dataset.path}: {problem}" for problem in look(dataset, values)]
+            problems.append(str(error))
     local = Path(dataset.path)
     if local.is_dir():
         left = sum(1 for _ in local.rglob("*.part"))

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from genie_lite.data.errors import DatasetError
 from genie_lite.data.fit import fit_frames
-from genie_lite.data.zarr_store import DatasetError
 
 SUFFIXES = (".mp4", ".gif", ".webm", ".mov", ".mkv", ".avi", ".m4v")
 

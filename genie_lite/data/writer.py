@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from numcodecs import Blosc
 
-from genie_lite.data.filling import ChunkFiller
+from genie_lite.data.chunk_buffer import ChunkBuffer
+from genie_lite.data.errors import DatasetError
+from genie_lite.data.zarr_group import RECOLLECT, ZarrGroup, read_attributes
 from genie_lite.data.zarr_store import (
     CHUNK_FRAMES,
     FORMAT,
     LEVEL,
     ROW_CHUNK,
-    SMALL_ARRAYS,
-    DatasetError,
-    LocalChunks,
+    ROWS,
     put_in_place,
-    read_json,
     remove_parts,
     replace_file,
     write_part,
@@ -60,8 +59,8 @@ class DatasetWriter:
             "zstd", clevel=level, shuffle=Blosc.NOSHUFFLE, blocksize=chunk_frames * int(np.prod(frame_shape))
         )
         for name in ("episode_starts", *arrays):
-            self._rows[name] = np.zeros(0, SMALL_ARRAYS[name])
-        self._filler = ChunkFiller(self._codec, chunk_frames, frame_shape, self._write_chunk)
+            self._rows[name] = np.zeros(0, ROWS[name])
+        self._buffer = ChunkBuffer(self._codec, chunk_frames, frame_shape, self._write_chunk)
         self.attributes = {
             "format": FORMAT,
             "format_version": 1,
@@ -70,8 +69,8 @@ class DatasetWriter:
             "frames_written": 0,
             "episodes_written": 0,
         }
-        self._write_attributes()
         replace_file(self.path / ".zgroup", json.dumps({"zarr_format": 2}).encode())
+        self._write_attributes()
         self._commit()
 
     @property
@@ -98,23 +97,23 @@ class DatasetWriter:
             raise DatasetError(
                 f"{self.path}: found frames {frames.dtype} {frames.shape}, wanted uint8 (n, *{self.shape})"
             )
-        self._filler.place(first, frames)
+        self._buffer.place(first, frames)
 
     def commit(self, count: int, episode_starts: np.ndarray, **rows: np.ndarray) -> None:
         """Add the `count` frames placed since the last commit, each number of them once; the rest is as in `append`."""
         self._check(count, episode_starts, rows)
-        placed = self._filler.num_frames - self.num_frames % self.chunk
+        placed = self._buffer.num_frames - self.num_frames % self.chunk
         if placed != count:
             raise DatasetError(f"{self.path}: found {placed} frames placed, wanted {count}")
         if self.attributes["complete"]:
             self.attributes["complete"] = False
             self._write_attributes()
-        for index, temporary in self._filler.finish().items():
+        for index, temporary in self._buffer.finish().items():
             put_in_place(temporary, self._chunk_file(index))
         rows = {**rows, "episode_starts": np.asarray(episode_starts) + self.num_frames}
         before = {name: len(values) for name, values in self._rows.items()}
         for name, values in rows.items():
-            self._rows[name] = np.concatenate([self._rows[name], np.asarray(values, SMALL_ARRAYS[name])])
+            self._rows[name] = np.concatenate([self._rows[name], np.asarray(values, ROWS[name])])
         self.attributes["frames_written"] = self.num_frames + count
         self.attributes["episodes_written"] = len(self._rows["episode_starts"])
         self._commit(before)
@@ -145,7 +144,7 @@ class DatasetWriter:
             for index in range((before or {}).get(name, 0) // ROW_CHUNK, -(-len(values) // ROW_CHUNK)):
                 part = _padded(values[index * ROW_CHUNK : (index + 1) * ROW_CHUNK], ROW_CHUNK)
                 replace_file(self.path / name / str(index), codec.encode(part))
-            self._describe(name, values.shape, (ROW_CHUNK,), SMALL_ARRAYS[name], codec)
+            self._describe(name, values.shape, (ROW_CHUNK,), ROWS[name], codec)
         self._describe("frames", (self.num_frames, *self.shape), (self.chunk, *self.shape), "|u1", self._codec)
         self._write_attributes()  # last: these counts are what is believed after a kill
 
@@ -168,35 +167,38 @@ class DatasetWriter:
 
     def _found(self) -> dict[str, Any]:
         """Attributes of the dataset at `path`; empty if there is nothing."""
-        if (self.path / ".zattrs").exists():
-            attributes = read_json(self.path / ".zattrs")
-            if attributes.get("format") == FORMAT:
-                return attributes
-        elif not self.path.exists():
+        attributes = read_attributes(self.path)
+        if attributes.get("format") == FORMAT:
+            return attributes
+        if not self.path.exists():
             return {}
-        elif self.path.is_dir() and all(file.suffix == ".part" for file in self.path.iterdir()):
-            return {}  # killed while the very first file was written
+        if self.path.is_dir() and all(
+            f.suffix == ".part" or f.name in (".zgroup", ".lock") for f in self.path.iterdir()
+        ):
+            return {}  # killed before the attributes were written
         raise DatasetError(f"{self.path}: exists and is no dataset; nothing was overwritten, choose another path")
 
     def _resume(self, frame_shape: tuple[int, int, int]) -> None:
         self.attributes = self._found()
         remove_parts(self.path)
-        reader = LocalChunks(self.path, "frames")
-        if reader.shape[1:] != frame_shape:
+        group = ZarrGroup(str(self.path))
+        frames = group.array("frames")
+        if frames.shape[1:] != frame_shape:
             raise DatasetError(
-                f"{self.path}: holds frames of {reader.shape[1:]}, wanted {frame_shape}; choose another path"
+                f"{self.path}: holds frames of {frames.shape[1:]}, wanted {frame_shape}; choose another path"
             )
-        self.shape, self.chunk, self._codec = frame_shape, reader.chunk, reader.codec
+        if frames.shape[0] < self.num_frames:
+            raise DatasetError(f"{self.path}: found {frames.shape[0]} frames, wanted {self.num_frames}; {RECOLLECT}")
+        codec = {key: value for key, value in frames.compressor.items() if key != "id"}
+        self.shape, self.chunk, self._codec = frame_shape, frames.chunk, Blosc.from_config(codec)
         counts = {"env_actions": self.num_frames}
-        for name in SMALL_ARRAYS:
-            if (self.path / name / ".zarray").exists():
-                rows = LocalChunks(self.path, name)
-                count = counts.get(name, int(self.attributes["episodes_written"]))
-                parts = [rows.read(index) for index in range(-(-count // rows.chunk))]
-                self._rows[name] = np.concatenate([np.zeros(0, SMALL_ARRAYS[name]), *parts])[:count]
-        self._filler = ChunkFiller(self._codec, self.chunk, frame_shape, self._write_chunk)
+        for name in ROWS:
+            if name in group:
+                count = counts.get(name, int(self.attributes.get("episodes_written", 0)))
+                self._rows[name] = group.array(name).read_all(count)
+        self._buffer = ChunkBuffer(self._codec, self.chunk, frame_shape, self._write_chunk)
         if left := self.num_frames % self.chunk:
-            self._filler.place(self.num_frames - left, reader.read(self.num_frames // self.chunk)[:left])
+            self._buffer.place(self.num_frames - left, frames.read(self.num_frames // self.chunk)[:left])
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shutil
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 import fsspec
+import numcodecs
 import numpy as np
 import pytest
 import zarr
@@ -59,7 +62,7 @@ def in_place(folder: Path) -> dict[Path, bytes]:
 def test_frames_placed_in_any_order_equal_frames_appended(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: int
 ) -> None:
-    monkeypatch.setattr("genie_lite.data.filling.WAITING_BYTES", waiting)
+    monkeypatch.setattr("genie_lite.data.chunk_buffer.WAITING_BYTES", waiting)
     frames, starts = np.concatenate(videos()), np.cumsum([0, *LENGTHS[:-1]])
     env_actions = np.repeat(LENGTHS, LENGTHS)
     for first, stop in ((0, 70), (70, len(frames))):  # the second sitting goes on in the middle of a chunk
@@ -146,6 +149,22 @@ def test_loader_raises_what_its_thread_met(path: Path) -> None:
         next(loader)
 
 
+def test_an_interrupt_costs_no_batch(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = ClipLoader(open_dataset(path), 2, 4, prefetch=0)
+    with ClipLoader(open_dataset(path), 2, 4) as loader:
+        np.testing.assert_array_equal(next(loader), plain.batch(0))
+        with monkeypatch.context() as patch:
+            patch.setattr(Future, "result", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                next(loader)
+        np.testing.assert_array_equal(next(loader), plain.batch(1))
+        np.testing.assert_array_equal(next(loader), plain.batch(2))
+
+
+def interrupted(future: Future) -> None:
+    raise KeyboardInterrupt
+
+
 def test_clips_longer_than_videos_are_refused(path: Path) -> None:
     with pytest.raises(DatasetError, match="longest episode has 90 frames, wanted 100"):
         ClipLoader(open_dataset(path), clips=1, frames=34, stride=3)
@@ -174,16 +193,16 @@ def edit(file: Path, **changes: object) -> None:
 
 DAMAGE = {
     "missing chunk": (lambda p: (p / "frames" / "2.0.0.0").unlink(), "found 4 chunk files of frames, wanted 5"),
-    "missing frames": (lambda p: shutil.rmtree(p / "frames"), "wanted frames and episode_starts"),
+    "missing frames": (lambda p: shutil.rmtree(p / "frames"), "found no frames; this Zarr group"),
     "frames cut off": (lambda p: edit(p / "frames" / ".zarray", shape=[60, 8, 12, 3]), "reach frame 63, .*truncated"),
-    "wrong dtype": (lambda p: edit(p / "frames" / ".zarray", dtype="<f4"), "frames float32 .*wanted uint8"),
+    "wrong dtype": (lambda p: edit(p / "frames" / ".zarray", dtype="<f4"), r"dtype '<f4' \(wanted '|u1'\)"),
     "wrong shape": (
         lambda p: edit(p / "frames" / ".zarray", shape=[153, 96], chunks=[32, 96]),
-        "wanted uint8 .F, H, W, C.",
+        r"wanted 4 axes, chunks along the first only",
     ),
     "not finished": (lambda p: edit(p / ".zattrs", complete=False), "stopped after 153 frames; run the same"),
     "no group": (lambda p: (p / ".zgroup").unlink(), "cannot be opened as a Zarr group"),
-    "no json": (lambda p: (p / ".zattrs").write_text("{"), "cannot be opened as a Zarr group"),
+    "no json": (lambda p: (p / ".zattrs").write_text("{"), ".zattrs: unreadable"),
 }
 
 
@@ -196,21 +215,144 @@ def test_damage_is_found_at_opening(path: Path, kind: str) -> None:
     assert len(check_dataset(path)) == 1
 
 
+class Spy(numcodecs.abc.Codec):
+    """A codec that tells whether it was ever made, as one that runs code could."""
+
+    codec_id = "spy"
+    made = 0
+
+    def __init__(self) -> None:
+        Spy.made += 1
+
+    def encode(self, buf: object) -> object:
+        return buf
+
+    def decode(self, buf: object, out: object = None) -> object:
+        return buf
+
+
+def name_spy(group: Path, array: str, where: str) -> None:
+    """Let the metadata of an array name the spy."""
+    spy = {"id": "spy"}
+    if where == "compressor":
+        edit(group / array / ".zarray", compressor=spy)
+    elif where == "filters":
+        edit(group / array / ".zarray", filters=[spy])
+    elif where == "objects":
+        edit(group / array / ".zarray", dtype="|O", filters=[{"id": "vlen-utf8"}], compressor=spy, fill_value="")
+    elif where == "consolidated":
+        metadata = {str(file.relative_to(group)): json.loads(file.read_text()) for file in group.rglob(".z*")}
+        metadata[f"{array}/.zarray"]["compressor"] = spy
+        (group / ".zmetadata").write_text(json.dumps({"zarr_consolidated_format": 1, "metadata": metadata}))
+    else:  # format 3 beside format 2, which zarr would prefer
+        old = json.loads((group / array / ".zarray").read_text())
+        (group / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}))
+        (group / array / "zarr.json").write_text(
+            json.dumps(
+                {
+                    "zarr_format": 3,
+                    "node_type": "array",
+                    "shape": old["shape"],
+                    "data_type": "uint8",
+                    "fill_value": 0,
+                    "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": old["chunks"]}},
+                    "attributes": {},
+                    "chunk_key_encoding": {"name": "default"},
+                    "codecs": [{"name": "spy", "configuration": {}}],
+                }
+            )  # fmt: skip
+        )
+
+
+@pytest.mark.parametrize("where", ["compressor", "filters", "objects", "consolidated", "format 3"])
+@pytest.mark.parametrize("array", ["frames", "episode_starts", "env_actions"])
+def test_a_dataset_cannot_choose_the_code_that_reads_it(path: Path, array: str, where: str) -> None:
+    numcodecs.register_codec(Spy)
+    Spy.made = 0
+    name_spy(path, array, where)
+    memory = fsspec.filesystem("memory")
+    memory.put(str(path), "/spied.zarr", recursive=True)
+    try:
+        problems = [check_dataset(name) for name in (path, f"file://{path}", "memory://spied.zarr")]
+    finally:
+        memory.rm("/spied.zarr", recursive=True)
+    assert Spy.made == 0
+    for problem in problems:  # metadata that are not ours are left alone; ours must be as we write them
+        assert ("/.zarray: found" in problem[0]) if where in ("compressor", "filters", "objects") else problem == []
+
+
+@pytest.mark.parametrize("array", ["frames", "env_actions"])
+def test_a_missing_chunk_is_never_taken_for_black_frames(path: Path, array: str) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.put(str(path), "/partial.zarr", recursive=True)
+    chunk = next(file.name for file in (path / array).iterdir() if file.name.startswith("0"))
+    try:
+        memory.rm(f"/partial.zarr/{array}/{chunk}")
+        assert [
+            f"{array}/{chunk}: chunk 0 of" in p and "missing" in p for p in check_dataset("memory://partial.zarr")
+        ] == [True]
+        if array == "frames":
+            with pytest.raises(DatasetError, match="chunk 0 of 5 is missing"):
+                open_dataset("memory://partial.zarr").read_clips(np.array([0]), 4)
+    finally:
+        memory.rm("/partial.zarr", recursive=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this platform")
+@pytest.mark.parametrize("file", [".zgroup", ".zattrs", "frames/.zarray", "frames/2.0.0.0", "env_actions/0"])
+def test_what_is_no_file_is_never_waited_for(path: Path, file: str) -> None:
+    (path / file).unlink()
+    os.mkfifo(path / file)
+    (problem,) = check_dataset(path)
+    assert "no regular file" in problem or "chunk files" in problem
+    (path / file).unlink()
+    (path / file).symlink_to("/dev/zero")
+    (problem,) = check_dataset(path)
+    assert "no regular file" in problem or "chunk files" in problem
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("complete", "yes"),
+        ("frames_written", "many"),
+        ("levels", [1]),
+        ("levels", 5),
+        ("frame_stride", None),
+        ("game", 7),
+    ],
+)
+def test_attributes_of_the_wrong_type_are_named(path: Path, key: str, value: object) -> None:
+    edit(path / ".zattrs", **{key: value})
+    problems = check_dataset(path)
+    assert problems == [] if value is None else f"found {key} {value!r}, wanted" in problems[0]
+
+
+def test_collected_videos_without_their_env_actions_are_damaged(path: Path) -> None:
+    shutil.rmtree(path / "env_actions")
+    assert check_dataset(path) == []  # videos from elsewhere have none
+    edit(path / ".zattrs", policy="sticky")
+    assert any("without env_actions" in problem for problem in check_dataset(path))
+
+
 def test_check_reads_everything(path: Path) -> None:
     chunk = path / "frames" / "1.0.0.0"
     chunk.write_bytes(chunk.read_bytes()[:-100])
     edit(path / "env_actions" / ".zarray", shape=[100])
     (path / "frames" / "7.0.0.0.99.part").write_bytes(b"")
     problems = "\n".join(check_dataset(path))
-    assert "chunk 1 is damaged" in problems and "env_actions (100,)" in problems and ".part" in problems
+    assert "chunk 1 of 5 is damaged" in problems and "env_actions (100,)" in problems and ".part" in problems
 
 
 def test_missing_and_foreign_paths_are_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="found nothing there"):
         open_dataset(tmp_path / "nowhere")
-    zarr.open_group(str(tmp_path / "other.zarr"), mode="w").attrs["title"] = "weather"
+    zarr.open_group(str(tmp_path / "other.zarr"), mode="w", zarr_format=2).attrs["title"] = "weather"
     with pytest.raises(DatasetError, match="was not written by genie-lite"):
         open_dataset(tmp_path / "other.zarr")
+    zarr.open_group(str(tmp_path / "newer.zarr"), mode="w", zarr_format=3)
+    with pytest.raises(DatasetError, match="found a Zarr group of format 3, wanted format 2"):
+        open_dataset(tmp_path / "newer.zarr")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "letter.txt").write_text("dear reader")
     with pytest.raises(DatasetError, match="neither a Zarr group nor videos"):

@@ -370,7 +370,7 @@ def test_killed_collection_goes_on_where_it_was(tmp_path: Path) -> None:
     assert process.wait() != 0, "collection ended before it could be killed"
     with pytest.raises(DatasetError, match="collection stopped after"):
         open_dataset(path)
-    written = coinrun.read_json(path / ".zattrs")["frames_written"]
+    written = coinrun.read_attributes(path)["frames_written"]
     assert 0 < written < frames
     data = DataConfig(num_envs=2)
     resumed = collect(data, path, frames=written + 512, progress=False)

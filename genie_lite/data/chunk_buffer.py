@@ -1,4 +1,4 @@
-"""Filling the chunks of a dataset frame by frame, and storing the full ones while others are still filled."""
+"""Collecting frames into the chunks of a dataset, and compressing full chunks in the background."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pathlib import Path
 import numpy as np
 from numcodecs import Blosc
 
-WAITING_BYTES = 2**26  # full chunks that may wait for a background thread; beyond, whoever fills them compresses
+WAITING_BYTES = 2**26  # of full chunks that wait for a background thread; beyond that the caller compresses
 
 
-class ChunkFiller:
-    """Takes numbered frames in any order, and compresses and stores the chunks that they make.
+class ChunkBuffer:
+    """Takes numbered frames in any order, and compresses and stores each chunk once it is full.
 
-    Memory holds the chunks that lack frames and `WAITING_BYTES` of full ones.
+    It holds the chunks that are not full yet, and up to `WAITING_BYTES` of full ones.
     """
 
     def __init__(self, codec: Blosc, chunk: int, shape: tuple[int, ...], store: Callable[[int, bytes], Path]) -> None:
-        """Chunks are of `chunk` frames, uint8 [H, W, C] = `shape`; `store` puts one by its number and says where."""
+        """`chunk` frames per chunk, each uint8 of `shape` (H, W, C); `store` writes chunk i and returns its file."""
         self.codec, self.chunk, self.shape, self.store = codec, chunk, shape, store
-        self._open: dict[int, np.ndarray] = {}  # chunks that lack frames, by number
-        self._count: dict[int, int] = {}  # how many frames each of them holds
-        self._waiting: dict[int, np.ndarray] = {}  # full, not yet begun to be compressed
+        self._open: dict[int, np.ndarray] = {}  # chunks that are not full, by number
+        self._count: dict[int, int] = {}  # frames in each of them
+        self._waiting: dict[int, np.ndarray] = {}  # full, not compressed yet
         self._stored: dict[int, Future[Path]] = {}
-        self._spare: list[np.ndarray] = []  # memory to use again: a fresh page can cost as much as half a game step
-        # Half of the cores: whoever makes the frames needs the others. The threads end with this object.
+        self._spare: list[np.ndarray] = []  # memory to reuse: the page faults of a new chunk can take half a game step
+        # Half of the cores: the games need the others. The threads end with this object.
         self._threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2))
 
     @property
     def num_frames(self) -> int:
-        """Frames taken and not given back, with those of a last chunk that `finish` left open."""
+        """Frames taken and not yet returned by `finish`, including those of a last chunk that is still open."""
         return sum(self._count.values()) + self.chunk * len(self._stored)
 
     def place(self, first: int, frames: np.ndarray) -> None:
@@ -51,15 +51,15 @@ class ChunkFiller:
                 self._compress(index)
 
     def finish(self) -> dict[int, Path]:
-        """Where all chunks are that frames were placed in since the last call; the last may lack frames at its end.
+        """The files of all chunks that received frames since the last call, by number.
 
-        Such a last chunk is padded with zeros, and stays open for the frames that follow.
+        A last chunk that is not full is padded with zeros, and stays open for the frames that follow.
         """
         places = {}
         for index, part in self._open.items():
             part[self._count[index] :] = 0
             places[index] = self.store(index, self.codec.encode(part))
-        for index in reversed(self._stored):  # the latest were not begun in the background yet: they are done here
+        for index in reversed(self._stored):  # the latest ones are still waiting: compress them here
             future = self._stored[index]
             places[index] = self._put(index) if future.cancel() else future.result()
         self._stored.clear()
@@ -76,6 +76,6 @@ class ChunkFiller:
 
     def _put(self, index: int) -> Path:
         frames = self._waiting.pop(index)
-        content = self.codec.encode(frames)  # Blosc lets go of the interpreter lock
+        content = self.codec.encode(frames)  # Blosc releases the interpreter lock
         self._spare.append(frames)
         return self.store(index, content)

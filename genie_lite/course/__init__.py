@@ -1,4 +1,4 @@
-"""What the notebooks stand on: where a lesson's data and models come from, figures, sources shown, exercises checked.
+"""What the notebooks import: the videos and models of a lesson, figures, source code, exercises, hints and quizzes.
 
 ::
 
@@ -8,9 +8,12 @@
     course.show_source(STBlock.forward)
     course.show_video(frames, title="a jump")
     course.check("01.1", answer)
+    course.hint("01.1")
+    course.quiz("01")
 """
 
 from genie_lite.course import figures
+from genie_lite.course.cards import Card, card, hint
 from genie_lite.course.checking import (
     CourseError,
     Mistake,
@@ -26,8 +29,10 @@ from genie_lite.course.checking import (
 from genie_lite.course.figures import animate, plot_log, show_samples, show_table, show_video, show_videos
 from genie_lite.course.lesson import Course, start
 from genie_lite.course.notes import expect, show_source
+from genie_lite.course.quiz import quiz
 
 __all__ = [
+    "Card",
     "Course",
     "CourseError",
     "Mistake",
@@ -35,17 +40,20 @@ __all__ = [
     "Verdict",
     "animate",
     "call",
+    "card",
     "check",
     "exercise",
     "expect",
     "figures",
+    "hint",
     "plot_log",
-    "show_video",
-    "show_videos",
+    "quiz",
     "show_samples",
     "show_solution",
     "show_source",
     "show_table",
+    "show_video",
+    "show_videos",
     "solution",
     "start",
     "verdict",

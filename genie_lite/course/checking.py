@@ -1,7 +1,8 @@
-"""Exercises: an answer in, a verdict out that names the mistake; solutions kept apart.
+"""Exercises: a check judges an answer and names the mistake; solutions are kept in separate modules.
 
-The checks of notebook 01 are in checks/nb01.py, its solutions in solutions/nb01.py. A check is a function of the
-answer that raises `Mistake`, or returns a sentence on what the right answer shows.
+The checks for notebook 01 are in checks/nb01.py, its solutions in solutions/nb01.py and its cards (difficulty, minutes,
+hints) in exercises/nb01.yaml. A check is a function of the answer. It raises `Mistake`, or returns one sentence about
+what the correct answer shows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from genie_lite.course.notes import display, source_of
 
 Check = Callable[[Any], "str | None"]
@@ -24,11 +27,11 @@ _solutions: dict[str, Solution] = {}
 
 
 class CourseError(ValueError):
-    """Something that the course does not have: the message says what was asked for and what there is."""
+    """The course has no such exercise, stage or quiz; the message gives the name and the names that exist."""
 
 
 class Mistake(Exception):
-    """Raised by a check: one or two sentences that name what is wrong with an answer and what to look at."""
+    """Raised by a check: one or two sentences that say what is wrong with an answer and where to look."""
 
 
 class Unanswered(Exception):
@@ -37,7 +40,7 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check says of an answer."""
+    """What a check says about an answer."""
 
     exercise: str
     status: Status
@@ -48,7 +51,7 @@ class Verdict:
         return f"{self.exercise} {mark}. {self.message}".rstrip()
 
     def html(self) -> str:
-        """The verdict as a coloured line."""
+        """The verdict as a line of HTML with a coloured edge."""
         colour = {"right": "#1a7f37", "wrong": "#b35900", "unanswered": "#6e7781"}[self.status]
         text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(repr(self), quote=False))
         return f'<div style="border-left:4px solid {colour};padding:4px 10px">{text}</div>'
@@ -56,14 +59,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Solution:
-    """An answer that passes its check, and why it is the answer."""
+    """An answer that passes its check, and the reason."""
 
     answer: Any
     why: str
 
 
 def exercise(name: str) -> Callable[[Check], Check]:
-    """Make the decorated function the check of exercise `name`, such as "03.1"."""
+    """Register the decorated function as the check of exercise `name`, such as "03.1"."""
 
     def register(check: Check) -> Check:
         _checks[name] = check
@@ -73,7 +76,7 @@ def exercise(name: str) -> Callable[[Check], Check]:
 
 
 def solution(name: str, answer: Any = None, why: str = "") -> Any:
-    """Register the solution of an exercise: `solution("01.2", 3.5, why="...")`, or as decorator of a function."""
+    """Register the solution of an exercise: `solution("01.2", 3.5, why="...")`, or as a decorator of a function."""
     if answer is not None:
         _solutions[name] = Solution(answer, why)
         return answer
@@ -86,28 +89,29 @@ def solution(name: str, answer: Any = None, why: str = "") -> Any:
 
 
 def check(name: str, answer: Any = None) -> None:
-    """Show whether `answer` solves exercise `name`; if not, what the mistake is. A placeholder is no mistake."""
+    """Show whether `answer` solves exercise `name` and, if not, what the mistake is. A placeholder is not a mistake."""
     found = verdict(name, answer)
     display({"text/plain": repr(found), "text/html": found.html()})
 
 
 def verdict(name: str, answer: Any = None) -> Verdict:
-    """What `check` shows. An untouched answer is None, ..., or a function that returns None."""
+    """What `check` shows. A placeholder is None, ... (Ellipsis), or a function that returns None."""
     judge = _find("checks", _checks, name)
     try:
         if answer is None or answer is ...:
-            raise Unanswered("Put your answer in and run the cell again")
+            raise Unanswered("Fill in your answer and run the cell again")
         return Verdict(name, "right", judge(answer) or "")
     except Unanswered as unanswered:
-        return Verdict(name, "unanswered", f"{unanswered}; `course.show_solution({name!r})` shows a solution.")
+        message = f"{unanswered}. `course.hint({name!r})` gives a hint, `course.show_solution({name!r})` the solution."
+        return Verdict(name, "unanswered", message)
     except Mistake as mistake:
         return Verdict(name, "wrong", str(mistake))
 
 
 def call(function: Any, *arguments: Any, **named: Any) -> Any:
-    """Call a learner's function in a check: what it raises becomes a Mistake, and None means it is not written yet."""
+    """Call a learner's function in a check. An exception becomes a Mistake; None means it is not written yet."""
     if not callable(function):
-        raise Mistake(f"The answer is {_kind(function)}; wanted the function itself, without calling it.")
+        raise Mistake(f"The answer is {_kind(function)}; expected the function itself. Pass it without calling it.")
     try:
         result = function(*arguments, **named)
     except Exception as error:  # noqa: BLE001 - a learner's function may raise anything, and the learner is told
@@ -118,8 +122,28 @@ def call(function: Any, *arguments: Any, **named: Any) -> Any:
     return result
 
 
+def one_number(value: Any, of_what: str) -> float:
+    """The answer as a float; a Mistake when it is not a single number."""
+    if np.size(value) != 1:
+        raise Mistake(f"The answer has shape {list(np.shape(value))}; expected a single number, {of_what}.")
+    return float(np.asarray(value).reshape(()))
+
+
+def imprecise(found: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether `found` is the right result up to rounding that float32 would not make, such as that of float16."""
+    found, expected = np.asarray(found, dtype=float), np.asarray(expected, dtype=float)
+    scale = np.maximum(np.abs(expected), 1e-9)
+    return found.shape == expected.shape and bool((np.abs(found - expected) / scale < 5e-3).all())
+
+
+IMPRECISE = (
+    "The formula looks right, but the result is off in the third or fourth digit: float16 keeps only about three "
+    "digits. Use float32 or float64."
+)
+
+
 def show_solution(name: str) -> None:
-    """Show a solution of exercise `name` and why it is one."""
+    """Show a solution of exercise `name` and the reason behind it."""
     found = get_solution(name)
     code = source_of(found.answer, start="def ")[0] if inspect.isfunction(found.answer) else repr(found.answer)
     display({"text/plain": f"{code}\n\n{found.why}", "text/markdown": f"```python\n{code}\n```\n{found.why}"})
@@ -130,13 +154,13 @@ def get_solution(name: str) -> Solution:
     return _find("solutions", _solutions, name)
 
 
-def _find(room: str, registered: dict[str, Any], name: str) -> Any:
-    module = f"genie_lite.course.{room}.nb{str(name).split('.')[0]}"
+def _find(subpackage: str, registered: dict[str, Any], name: str) -> Any:
+    module = f"genie_lite.course.{subpackage}.nb{str(name).split('.')[0]}"
     if re.fullmatch(r"\d\d\.\d", str(name)) and importlib.util.find_spec(module):
         importlib.import_module(module)
     if name not in registered:
         known = ", ".join(sorted(registered)) or "01.1, 01.2, ..."
-        raise CourseError(f"exercise {name!r}: found no such exercise, wanted a name like {known}")
+        raise CourseError(f"exercise {name!r}: no such exercise; expected a name such as {known}")
     return registered[name]
 
 

@@ -1,7 +1,7 @@
-"""Worlds broken on purpose, and the numbers that should notice (notebook 07).
+"""Worlds broken on purpose, and the measures that should notice (notebook 07).
 
-Faults of the actions: a latent action model is trained from nothing with one thing changed. Faults of the dynamics: a
-trained dynamics model goes on training with one thing changed. Both beside the same without the fault.
+A fault of the actions: a latent action model is trained from scratch with one thing changed. A fault of the dynamics: a
+trained dynamics model is trained further with one thing changed. Each is compared with the same run without the fault.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from genie_lite.training.stages import latent_action_losses
 
 
 class SeesTheAnswer(LatentActionModel):
-    """A latent action model with a slip of one frame: its decoder reads the frame that it has to predict."""
+    """A latent action model that is off by one frame: its decoder reads the frame it has to predict."""
 
     def forward(self, frames: Tensor) -> LatentActionOutput:
         quantized = self.quantizer(self.latents(frames))
-        change = self.predict(frames[:, 1:], quantized.vectors) - frames[:, 1:]  # wanted: frames[:, :-1], twice
+        change = self.predict(frames[:, 1:], quantized.vectors) - frames[:, 1:]  # should be frames[:, :-1], twice
         prediction = frames[:, :-1] + change
         error = F.mse_loss(prediction, frames[:, 1:])
         return LatentActionOutput(prediction, quantized.codes, error + 0.1 * quantized.loss, error)
@@ -48,9 +48,9 @@ def train_actions(
     codebook: dict[str, Any] | None = None,
     model: type[LatentActionModel] = LatentActionModel,
 ) -> Genie:
-    """A Genie with `base`'s tokenizer and dynamics model, and a latent action model trained here from nothing.
+    """A Genie with the tokenizer and dynamics model of `base`, and a latent action model trained here from scratch.
 
-    `codebook` changes settings of its codebook, {"num_codes": 1}; `model` may be a class with a fault.
+    `codebook` changes settings of its codebook, such as {"num_codes": 1}; `model` may be a class with a fault.
     """
     settings = base.config.model.latent_action
     settings = replace(settings, codebook=replace(settings.codebook, **(codebook or {})))
@@ -67,9 +67,9 @@ def train_actions(
 def train_dynamics(
     world: Genie, dataset: FrameDataset, stage: StageConfig, run_dir: str | Path, *, swap_actions: bool = False
 ) -> Genie:
-    """`world` whose dynamics model goes on training, with the world's own latent actions.
+    """A copy of `world` whose dynamics model is trained further, on the world's own latent actions.
 
-    With `swap_actions` every video of a step gets the actions of another video: a fault of the data, not of the model.
+    With `swap_actions` each video of a batch gets the actions of another video: a fault of the data, not of the model.
     """
     genie = copy.deepcopy(world)
 
@@ -89,10 +89,10 @@ def train_dynamics(
 
 
 def prediction_gains(genie: Genie, videos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """dB that the latent action model's prediction gains over copying, [B] each: with own codes, with another video's.
+    """Gain of the next-frame prediction over copying, dB [B]: with the video's own codes, and with another video's.
 
-    The codes are exchanged inside the model, whatever its decoder looks at besides: a measure that called the decoder
-    itself would hand it the right frames, and miss a decoder that takes more.
+    The codes are swapped inside the model's own forward pass. A measure that called the decoder itself would hand it
+    the correct frames and miss a decoder that reads more than it should.
     """
     book = genie.latent_action.quantizer
     foreign = torch.as_tensor(np.roll(genie.infer_actions(videos), 1, axis=0), device=genie.device)
@@ -107,22 +107,22 @@ def prediction_gains(genie: Genie, videos: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 class Signs(NamedTuple):
-    """What an examination of a world finds; each number with its 95 % interval where videos make one."""
+    """What `examine` measures; with a 95 % interval over videos where there is one."""
 
-    gain: Interval  # dB of the latent action model's prediction over copying the last frame
-    codes_in_use: float  # effective number
+    gain: Interval  # of the latent action model's prediction over copying the last frame, dB
+    codes_in_use: float  # effective number (perplexity)
     rarest: float  # share of the rarest code
-    worth: Interval  # dB that the prediction loses when it is told another video's codes
+    worth: Interval  # dB that the prediction loses when it is given another video's codes
     probe: float  # balanced accuracy from code to motion, above chance; mean of left/right and up/down
-    delta: Interval | None  # ΔtPSNR at t = 4, dB; None: not asked for
+    delta: Interval | None  # ΔtPSNR at t = 4, dB; None: not measured
 
     @property
     def due_to_code(self) -> float:
-        """Share of the gain that goes when the right code goes; 1 or more: then nothing is left of it."""
-        return self.worth.value / max(self.gain.value, 0.1)  # a gain of nothing divides nothing
+        """Share of the gain that is lost with the wrong code; at 1 or more nothing is left of the gain."""
+        return self.worth.value / max(self.gain.value, 0.1)  # a gain near zero would make the ratio meaningless
 
     def table_row(self) -> dict[str, float | None]:
-        """The numbers of notebook 07, by the names of its table."""
+        """The numbers as notebook 07 names them in its table."""
         return {
             "gain over copying, dB": self.gain.value,
             "codes in use": self.codes_in_use,
@@ -134,7 +134,7 @@ class Signs(NamedTuple):
 
 
 def alarms(signs: Signs, limits: dict[str, float]) -> list[str]:
-    """Names of the numbers that are there and lie below their limit."""
+    """Names of the measured numbers that lie below their limit."""
     row = signs.table_row()
     return [name for name, limit in limits.items() if (value := row[name]) is not None and value < limit]
 
@@ -142,9 +142,9 @@ def alarms(signs: Signs, limits: dict[str, float]) -> list[str]:
 def examine(
     genie: Genie, videos: np.ndarray, motion: Motion, *, rollouts: int = 0, maskgit_steps: int = 8, seed: int = 0
 ) -> Signs:
-    """Examine a world on held-out videos uint8 [B, T, H, W, C] whose `motion` was measured.
+    """Examine a world on held-out videos, uint8 [B, T, H, W, C], with their measured `motion`.
 
-    `rollouts` of the videos, those first in order, are generated for ΔtPSNR, which takes most of the time; 0: none.
+    ΔtPSNR is measured on the first `rollouts` videos, which takes most of the time; 0: not measured.
     """
     codes = genie.infer_actions(videos)
     own, foreign = prediction_gains(genie, videos)

@@ -1,4 +1,4 @@
-"""Figures: videos side by side, moving videos, training logs; plain images, small enough to commit."""
+"""Figures of a lesson: videos as strips, animations, training curves and tables; images small enough to commit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_METRICS = ("step", "minutes", "lr", "grad_norm")
 
 
 def use_style() -> None:
-    """Small, quiet figures for matplotlib; without it nothing happens."""
+    """Set a small, plain style for matplotlib figures; do nothing if matplotlib is missing."""
     try:
         import matplotlib
     except ImportError:
@@ -40,7 +40,7 @@ def use_style() -> None:
 def show_video(
     frames: np.ndarray, title: str = "", labels: Sequence[Any] | None = None, *, scale: int | None = None
 ) -> None:
-    """Show a video, uint8 [T, H, W, C], from left to right; `labels` has a text for each frame."""
+    """Show a video, uint8 [T, H, W, C], as a strip of frames; `labels` has one text per frame."""
     _show_picture(video_picture([frames], [""], title=title, columns=labels, scale=scale), title or "a video")
 
 
@@ -52,7 +52,7 @@ def show_videos(
     columns: Sequence[Any] | None = None,
     scale: int | None = None,
 ) -> None:
-    """Show videos, each uint8 [T, H, W, C], one below the other; `labels` names rows, `columns` frames."""
+    """Show videos, each uint8 [T, H, W, C], one strip below the other; `labels` names rows, `columns` frames."""
     rows = list(rows)
     picture = video_picture(rows, labels or [""] * len(rows), title=title, columns=columns, scale=scale)
     _show_picture(picture, title or f"{len(rows)} videos")
@@ -66,13 +66,13 @@ def video_picture(
     columns: Sequence[Any] | None = None,
     scale: int | None = None,
 ) -> Image.Image:
-    """Videos as one image on white: a row each, frames enlarged by whole numbers where there is room."""
+    """Videos as one image on white: one row per video, frames enlarged by whole numbers where there is room."""
     from matplotlib import font_manager
 
     rows = [_frames(row) for row in rows]
     labels = list(labels or [""] * len(rows))
     if len(labels) != len(rows):
-        raise ValueError(f"labels: found {len(labels)}, wanted one for each of {len(rows)} videos")
+        raise ValueError(f"labels: found {len(labels)}, expected one for each of {len(rows)} videos")
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size=12)  # ships with matplotlib, and has arrows
     length, (height, width) = max(len(row) for row in rows), rows[0].shape[1:3]
     margin = max((int(font.getlength(line)) + 10 for label in labels for line in label.split("\n") if line), default=0)
@@ -98,22 +98,22 @@ def video_picture(
     return picture
 
 
-# --------------------------------------------------------------------------------------------- videos that move
+# --------------------------------------------------------------------------------------------------- animations
 
 
 def animate(
     frames: np.ndarray | Sequence[np.ndarray], *, fps: float = 6, scale: int = 3, labels: Sequence[str] | None = None
 ) -> None:
-    """Show a video that moves, and loops: uint8 [T, H, W, C], or several of them side by side, with `labels` above."""
+    """Show a looping animation of one video, uint8 [T, H, W, C], or of several side by side, with `labels` above."""
     videos = [frames] if isinstance(frames, np.ndarray) and frames.ndim == 4 else list(frames)
     data = animation(videos, fps=fps, scale=scale, labels=labels)
-    _show_bytes(data, f"<{len(videos)} moving video{'s' * (len(videos) > 1)} of {len(videos[0])} frames>")
+    _show_bytes(data, f"<{len(videos)} animated video{'s' * (len(videos) > 1)} of {len(videos[0])} frames>")
 
 
 def animation(
     videos: Sequence[np.ndarray], *, fps: float = 6, scale: int = 3, labels: Sequence[str] | None = None
 ) -> bytes:
-    """Videos side by side as an animated PNG, which a notebook shows wherever it shows a PNG."""
+    """Videos side by side as an animated PNG, which works wherever a notebook shows a PNG."""
     videos = [_frames(video) for video in videos]
     length = max(len(video) for video in videos)
     pictures = []
@@ -136,9 +136,9 @@ def animation(
 def plot_log(
     run_dir: str | Path, keys: Sequence[str] | None = None, *, expected: dict[str, tuple[float, float]] | None = None
 ) -> None:
-    """Plot what a training stage logged, a panel for each of `keys` (default: every metric), against its steps.
+    """Plot the log of a training stage against its steps, one panel for each of `keys` (default: every metric).
 
-    `expected` shades the range that a metric ended in at preset laptop: {"psnr": (28, 31)}.
+    `expected` shades the range in which a metric ends at preset laptop: {"psnr": (28, 31)}.
     """
     import matplotlib.pyplot as plt
 
@@ -146,11 +146,11 @@ def plot_log(
 
     log = read_log(run_dir)
     if not log:
-        raise ValueError(f"{Path(run_dir).name}: found no log.csv there, wanted the folder of a training run")
+        raise ValueError(f"{Path(run_dir).name}: found no log.csv there, expected the folder of a training run")
     names = list(keys or [key for key in log if key not in NOT_METRICS])
     missing = [name for name in names if name not in log]
     if missing:
-        raise ValueError(f"keys: found {missing}, wanted some of {list(log)}")
+        raise ValueError(f"keys: found {missing}, expected some of {list(log)}")
     figure, axes = plt.subplots(1, len(names), figsize=(3.4 * len(names), 2.6), squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):
         axis.plot(log["step"], log[name], color="#0969da")
@@ -161,10 +161,10 @@ def plot_log(
 
 
 def show_samples(run_dir: str | Path, count: int = 3) -> None:
-    """Show sample pictures of a training stage, `count` from its first to its last: real videos above the model's."""
+    """Show `count` sample pictures of a training stage, from first to last: real videos above the model's."""
     files = sorted((Path(run_dir) / "samples").glob("step-*.png"))
     if not files:
-        raise ValueError(f"{Path(run_dir).name}: found no samples there, wanted the folder of a training run")
+        raise ValueError(f"{Path(run_dir).name}: found no samples there, expected the folder of a training run")
     chosen = [files[i] for i in sorted({round(i) for i in np.linspace(0, len(files) - 1, max(count, 1))})]
     rows = [np.asarray(Image.open(file).convert("RGB"))[None] for file in chosen]
     names = [f"step {int(re.findall(r'[0-9]+', file.stem)[0])}" for file in chosen]
@@ -172,14 +172,14 @@ def show_samples(run_dir: str | Path, count: int = 3) -> None:
 
 
 def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> None:
-    """Show rows as a table; numbers are rounded to three digits."""
+    """Show rows as a table; floats are rounded to three significant digits."""
     texts = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)] + [f"| {' | '.join(row)} |" for row in texts]
     display({"text/plain": "\n".join(lines), "text/markdown": "\n".join(lines)})
 
 
 def show_figure(figure: Any) -> None:
-    """Show a matplotlib figure once, as an image, and close it."""
+    """Show a matplotlib figure as an image and close it."""
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
@@ -201,7 +201,7 @@ def _show_bytes(png: bytes, what: str) -> None:
 def _frames(video: np.ndarray) -> np.ndarray:
     video = np.asarray(video)
     if video.ndim != 4 or video.dtype != np.uint8 or len(video) == 0 or video.shape[-1] not in (1, 3):
-        raise ValueError(f"video: found {video.dtype} {list(video.shape)}, wanted uint8 [T, H, W, C] with C 1 or 3")
+        raise ValueError(f"video: found {video.dtype} {list(video.shape)}, expected uint8 [T, H, W, C] with C 1 or 3")
     return video
 
 

@@ -1,4 +1,4 @@
-"""Where a lesson begins: settings, videos, and the models of the stages before it."""
+"""The start of a lesson: its settings, its videos, and the models of the stages before it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from genie_lite.api import Genie
     from genie_lite.data import FrameDataset
 
-STAGES = ("tokenizer", "latent_action", "dynamics")
+NAMES = {"tokenizer": "tokenizer", "latent_action": "latent action model", "dynamics": "dynamics model"}
 SHIPPED = "laptop"
 
 
 def start(preset: str = "laptop", seed: int = 0, run_dir: str | Path = "../runs/course") -> Course:
-    """Begin a lesson: its settings, and the style of its figures. Nothing is read, collected or trained yet.
+    """Start a lesson: load its settings and set the style of its figures. Nothing is read, collected or trained yet.
 
     Raises ConfigError for an unknown preset.
     """
@@ -37,7 +37,7 @@ def start(preset: str = "laptop", seed: int = 0, run_dir: str | Path = "../runs/
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """What every lesson shares: `config` (the seed applied), `run_dir`, and videos and models, made when asked for."""
+    """What lessons share: `config` (seed applied), `run_dir`, and videos and models, created on first use."""
 
     config: Config
     preset: str
@@ -46,35 +46,35 @@ class Course:
 
     @functools.cached_property
     def train(self) -> FrameDataset:
-        """Training videos: collected into run_dir/data where missing; at tiny or without procgen, the shipped ones."""
+        """Training videos, collected into run_dir/data if missing; the shipped ones at tiny or without procgen."""
         return self._videos("train")
 
     @functools.cached_property
     def test(self) -> FrameDataset:
-        """Videos of levels that `train` has none of, for judging."""
+        """Held-out videos, from levels that `train` has none of."""
         return self._videos("test")
 
     def folder(self, stage: str) -> Path:
-        """The run folder of stage "tokenizer", "latent_action" or "dynamics", apart for each preset and seed."""
-        if stage not in STAGES:
-            raise CourseError(f"stage: found {stage!r}, wanted one of {', '.join(STAGES)}")
+        """The run folder of stage "tokenizer", "latent_action" or "dynamics", one for each preset and seed."""
+        if stage not in NAMES:
+            raise CourseError(f"stage: found {stage!r}, expected one of {', '.join(NAMES)}")
         return self.run_dir / f"{self.preset.replace('/', '-')}-seed{self.seed}" / stage
 
     def stage(self, stage: str) -> Genie:
-        """The models up to a stage: your own if you have trained them in this run_dir, else the shipped ones.
+        """The models up to a stage: your own if you have trained them in this run_dir, otherwise the shipped ones.
 
-        "tokenizer": a Genie whose tokenizer is trained; "latent_action": that and the latent action model;
-        "dynamics": all three. One line says whose they are.
+        "tokenizer" gives a Genie whose tokenizer is trained, "latent_action" adds the latent action model, "dynamics"
+        the dynamics model. A line of output says which models they are.
         """
         import genie_lite
         from genie_lite.api import Genie
 
         checkpoint = self.folder(stage) / "checkpoint"
-        name = stage.replace("_", " ")
+        name = NAMES[stage]
         if (checkpoint / "config.json").is_file():
-            say(f"The {name} here is **your own**, trained at preset {self.preset} with seed {self.seed}.")
+            say(f"Using **your own** {name}, trained at preset {self.preset} with seed {self.seed}.")
             return Genie.load(checkpoint)
-        say(f"The {name} here is the **shipped** one: you have not trained it at preset {self.preset} yet.")
+        say(f"Using the **shipped** {name}: you have not trained it at preset {self.preset} yet.")
         return genie_lite.load(SHIPPED, device="cpu")
 
     def _videos(self, split: Literal["train", "test"]) -> FrameDataset:

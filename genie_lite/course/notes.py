@@ -1,4 +1,4 @@
-"""Words in a lesson: lines of text, sources of the package, numbers beside the range they should lie in."""
+"""Text in a notebook: lines of Markdown, source code of the package, numbers beside their expected range."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ logger = logging.getLogger("genie_lite.course")
 
 
 def display(bundle: dict[str, Any]) -> None:
-    """Show a bundle of one thing in several forms ("text/plain" among them); outside a notebook its text is logged."""
+    """Show one output in several formats ("text/plain" among them); outside a notebook its plain text is logged."""
     try:
         from IPython import get_ipython
         from IPython.display import display as show
@@ -32,10 +32,13 @@ def say(markdown: str, plain: str | None = None) -> None:
 
 
 def expect(name: str, value: float, low: float, high: float, unit: str = "") -> None:
-    """Show a measured number beside the range it had in runs at preset laptop. Never raises."""
+    """Show a measured number beside the range it had in runs at preset laptop. Never raises, since learners experiment.
+
+    A test reads the committed notebooks and fails where a number they show lies outside its range.
+    """
     inside = low <= value <= high
     unit = f" {unit}" if unit else ""
-    verdict = "as expected" if inside else "outside: another preset, machine or seed, or something worth a look"
+    verdict = "as expected" if inside else "outside: another preset, machine or seed, or something worth a closer look"
     say(
         f"**{name}: {value:.3g}{unit}** ({low:g} to {high:g}{unit} at preset laptop; {verdict})",
         f"{name}: {value:.3g}{unit} ({low:g} to {high:g}{unit} at preset laptop; {verdict})",
@@ -43,18 +46,18 @@ def expect(name: str, value: float, low: float, high: float, unit: str = "") -> 
 
 
 def show_source(obj: Any, *, start: str | int | None = None, end: str | int | None = None) -> None:
-    """Show the lines of the package that define a class, function or method, highlighted.
+    """Show the source of a class, function or method of the package, highlighted.
 
-    `start` and `end` cut a piece out of them: line numbers from 1 within the definition, or texts, of which the first
-    line that has `start` and the first one from there that has `end` count; both are shown. ValueError when a text is
-    in no line.
+    `start` and `end` select part of it, both included: line numbers counted from 1 within the definition, or texts,
+    which stand for the first line that contains `start` and the first from there on that contains `end`. Raises
+    ValueError when no line contains a text.
     """
     code, where = source_of(obj, start=start, end=end)
     display({"text/plain": code, "text/markdown": f"*{where}*\n```python\n{code}\n```"})
 
 
 def source_of(obj: Any, *, start: str | int | None = None, end: str | int | None = None) -> tuple[str, str]:
-    """The lines that `show_source` shows, without their common indent, and the file and lines where they stand."""
+    """The lines that `show_source` shows, without their common indentation, and their file and line numbers."""
     obj = getattr(obj, "fget", None) or inspect.unwrap(obj)
     lines, first = inspect.getsourcelines(obj)
     lines = [line.rstrip("\n") for line in lines]
@@ -67,12 +70,12 @@ def source_of(obj: Any, *, start: str | int | None = None, end: str | int | None
 
 
 def _line(lines: list[str], mark: str | int, after: int) -> int:
-    """Index of the line meant by `mark`."""
+    """Index of the line that `mark` stands for."""
     if isinstance(mark, int):
         if not 1 <= mark <= len(lines):
-            raise ValueError(f"show_source: found line {mark}, wanted 1 to {len(lines)}")
+            raise ValueError(f"show_source: found line {mark}, expected 1 to {len(lines)}")
         return mark - 1
     for index in range(after, len(lines)):
         if mark in lines[index]:
             return index
-    raise ValueError(f"show_source: no line has {mark!r}; take a text from {lines[0].strip()!r} and below")
+    raise ValueError(f"show_source: no line contains {mark!r}; use a text from {lines[0].strip()!r} or a line below it")

@@ -1,4 +1,4 @@
-"""The course room: verdicts, sources, figures, and whose checkpoint a lesson takes."""
+"""The course subpackage: verdicts, hints, quizzes, sources, figures, and which checkpoint a lesson uses."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image
 from genie_lite import course, load_config
 from genie_lite.api import Genie
 from genie_lite.course import checking, figures, notes
+from genie_lite.course.cards import cards
 
 
 @pytest.fixture
@@ -56,6 +57,33 @@ def test_a_result_in_place_of_the_function_is_told_so(exercise: str) -> None:
     assert "without calling it" in course.verdict(exercise, 6).message
 
 
+def test_every_exercise_has_a_card_with_three_hints_and_a_solution() -> None:
+    known = cards()
+    assert list(known) == [f"{notebook:02}.{number}" for notebook in range(1, 9) for number in (1, 2, 3)]
+    for name, card in known.items():
+        assert card.difficulty in (1, 2, 3) and 0 < card.minutes <= 30 and card.title and card.why
+        assert len(card.hints) == 3, f"{name}: a question, a shape, a line"
+        assert card.hints[0].rstrip().rstrip(")").endswith((".", "?")), name
+        assert "`" in card.hints[2], f"{name}: the last hint shows a line of code"
+        assert checking.get_solution(name).why
+
+
+def test_hints_come_one_at_a_time_and_end_at_the_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("genie_lite.course.cards.say", lambda markdown, plain: shown.append(plain))
+    monkeypatch.setattr("genie_lite.course.cards._given", {})
+    for _ in range(4):
+        course.hint("05.1")
+    assert [text[:11] for text in shown] == ["Hint 1 of 3", "Hint 2 of 3", "Hint 3 of 3", "Hint 3 of 3"]
+    assert "course.hint('05.1')" in shown[0] and "course.show_solution('05.1')" in shown[2]
+    course.hint("05.1", 1)
+    assert shown[-1] == shown[0]
+    with pytest.raises(course.CourseError, match="expected 1 to 3"):
+        course.hint("05.1", 7)
+    with pytest.raises(course.CourseError, match="98.7"):
+        course.hint("98.7")
+
+
 def test_no_such_exercise() -> None:
     with pytest.raises(course.CourseError, match="98.7"):
         course.verdict("98.7", 1)
@@ -78,7 +106,7 @@ def test_source_between_two_texts() -> None:
 
 
 def test_source_names_a_text_that_is_nowhere() -> None:
-    with pytest.raises(ValueError, match="no line has 'lambda q'"):
+    with pytest.raises(ValueError, match="no line contains 'lambda q'"):
         notes.source_of(Genie.encode, start="lambda q")
 
 
@@ -128,7 +156,7 @@ def test_a_stage_takes_your_own_checkpoint_where_there_is_one(tmp_path: Path, mo
     assert loaded is not shipped
     frames = np.zeros((2, 64, 64, 3), np.uint8)
     assert np.array_equal(loaded.encode(frames), own.encode(frames))
-    with pytest.raises(course.CourseError, match="wanted one of tokenizer"):
+    with pytest.raises(course.CourseError, match="expected one of tokenizer"):
         this.stage("tokeniser")
 
 

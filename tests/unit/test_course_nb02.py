@@ -1,4 +1,4 @@
-"""Exercises of notebook 02: solutions pass and agree with the real modules, and each usual mistake is told apart."""
+"""Exercises of notebook 02: solutions agree with the real modules, and each mistake is named."""
 
 from __future__ import annotations
 
@@ -37,14 +37,20 @@ def test_the_count_of_the_solution_is_that_of_the_real_block() -> None:
     ("kind", "wrong", "words"),
     [
         ("full", lambda t, n: t * n, "squared"),
-        ("full", lambda t, n: t * n * n + n * t * t, "space and time together"),
+        ("full", lambda t, n: t * n * n + n * t * t, "space plus time"),
         ("full", lambda t, n: t * n * (t * n + 1) // 2, "causal half"),
         ("space", lambda t, n: n * n, "one frame"),
         ("space", lambda t, n: (t * n) ** 2, "do not meet"),
         ("time", lambda t, n: n * t * t, "counts the future"),
         ("time", lambda t, n: n * t * (t - 1) // 2, "itself"),
-        ("time", lambda t, n: t * (t + 1) // 2, "one place"),
-        ("time", lambda t, n: -1, "wanted"),
+        ("time", lambda t, n: t * (t + 1) // 2, "one position"),
+        ("time", lambda t, n: n * t * (t - 1), "past and future"),
+        ("time", lambda t, n: n * n * t * (t + 1) // 2, "different positions"),
+        ("time", lambda t, n: -1, "expected"),
+        ("full", lambda t, n: t * n * (t * n - 1) // 2, "are two pairs"),
+        ("full", lambda t, n: t * n * (t * n - 1), "also attends to itself"),
+        ("space", lambda t, n: t * n * (n - 1), "also attends to itself"),
+        ("space", lambda t, n: t * n * (n + 1) // 2, "not causal"),
     ],
 )
 def test_mistakes_with_pairs(kind: str, wrong, words: str) -> None:
@@ -61,14 +67,15 @@ def mask(frames: int, tokens: int, window: int, rule):
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        (lambda same, back, w: same & (back <= 0) & (back > -w), "Turned round"),
-        (lambda same, back, w: ~(same & (back >= 0) & (back < w)), "Upside down"),
+        (lambda same, back, w: same & (back <= 0) & (back > -w), "Transposed"),
+        (lambda same, back, w: ~(same & (back >= 0) & (back < w)), "Inverted"),
         (lambda same, back, w: same & (back > 0) & (back < w), "may not see itself"),
         (lambda same, back, w: same & (abs(back) < w), "future is visible"),
         (lambda same, back, w: same & (back >= 0), "window is missing"),
-        (lambda same, back, w: same & (back >= 0) & (back <= w), "one too long"),
-        (lambda same, back, w: (back >= 0) & (back < w), "stays at one place"),
-        (lambda same, back, w: same & (back == 0), "may look at token"),
+        (lambda same, back, w: same & (back >= 0) & (back <= w), "one frame too long"),
+        (lambda same, back, w: (back >= 0) & (back < w), "stays at one position"),
+        (lambda same, back, w: same & (back == 0), "may attend to token"),
+        (lambda same, back, w: back == 0, "spatial mask"),
         (lambda same, back, w: (same & (back >= 0)) * 2, "True"),
         (lambda same, back, w: same[0], "shape"),
     ],
@@ -78,21 +85,25 @@ def test_mistakes_with_the_mask(rule, words: str) -> None:
     assert found.status == "wrong" and words in found.message, found
 
 
-def count(d, heads, qk, v, ffn, *, layers=2, forwards=2, keys=2, values=1, out=1):
-    attention = d * heads * (keys * qk + values * v) + out * heads * v * d
-    return layers * attention + forwards * d * ffn
+def count(d, heads, qk, v, ffn, *, layers=2, forwards=2, keys=2, values=1, out=1, single=False, biases=0):
+    attention = (d * heads * (keys * qk + values * v) + out * heads * v * d) // (heads if single else 1)
+    return layers * attention + forwards * d * ffn + biases * (ffn + d)
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"layers": 1}, "one attention only"),
+        ({"layers": 1}, "that is one attention"),
         ({"forwards": 4}, "two feed-forward"),
         ({"forwards": 0}, "missing"),
-        ({"forwards": 1}, "up, then down"),
+        ({"forwards": 1}, "to its width, and back"),
+        ({"forwards": 3}, "this one has two"),
+        ({"single": True}, "a single head"),
+        ({"biases": 1}, "biases"),
+        ({"values": 2}, "one value matrix"),
         ({"keys": 1}, "queries *and* keys"),
-        ({"out": 0}, "the way back to D"),
-        ({"keys": 3}, "no biases"),
+        ({"out": 0}, "the projection back to D"),
+        ({"keys": 3}, "count queries, keys"),
     ],
 )
 def test_mistakes_with_parameters(wrong: dict, words: str) -> None:

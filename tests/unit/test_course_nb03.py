@@ -1,4 +1,4 @@
-"""The exercises of notebook 03: solutions pass, each mistake gets a message of its own, stubs are no mistake."""
+"""Exercises of notebook 03: solutions pass, each mistake is named, a placeholder is not a mistake."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def tokens(height: int, width: int, patch: int) -> int:
 
 
 RATIOS = {
-    "one bit": lambda h, w, p, k: h * w * 3 / (tokens(h, w, p) * math.log2(k)),
+    "counted as one bit": lambda h, w, p, k: h * w * 3 / (tokens(h, w, p) * math.log2(k)),
     "three colours are missing": lambda h, w, p, k: h * w * 8 / (tokens(h, w, p) * math.log2(k)),
-    "other way round": lambda h, w, p, k: tokens(h, w, p) * math.log2(k) / (h * w * 24),
+    "reciprocal": lambda h, w, p, k: tokens(h, w, p) * math.log2(k) / (h * w * 24),
     "numbers per token": lambda h, w, p, k: h * w * 3 / tokens(h, w, p),
     "K bits": lambda h, w, p, k: h * w * 24 / (tokens(h, w, p) * k),
     "nats": lambda h, w, p, k: h * w * 24 / (tokens(h, w, p) * math.log(k)),
     "cannot be cut": lambda h, w, p, k: h * w * 24 / (h / p * w / p * math.log2(k)),
     "were dropped": lambda h, w, p, k: h * w * 24 / ((h // p) * (w // p) * math.log2(k)),
-    "one token a frame": lambda h, w, p, k: h * w * 24 / math.log2(k),
-    "wanted a number": lambda h, w, p, k: "154",
-    "wanted 153.6": lambda h, w, p, k: 3.0,
+    "one token per frame": lambda h, w, p, k: h * w * 24 / math.log2(k),
+    "expected a number": lambda h, w, p, k: "154",
+    "expected 153.6": lambda h, w, p, k: 3.0,
 }
 
 
@@ -60,18 +60,21 @@ def test_compression_mistakes(message: str) -> None:
 
 
 CHOICES = {
-    "distances to every code": lambda z, e: torch.cdist(z, e),
+    "distance to every code": lambda z, e: torch.cdist(z, e),
     "those are vectors": lambda z, e: e[torch.cdist(z, e).argmin(1)],
     "nearest latent of each code": lambda z, e: torch.cdist(z, e).argmin(0),
-    "one index a latent": lambda z, e: torch.cdist(z, e).argmin(),
+    "one index per latent": lambda z, e: torch.cdist(z, e).argmin(),
     "Found floats": lambda z, e: torch.cdist(z, e).amin(1),
     "farthest": lambda z, e: torch.cdist(z, e).argmax(1),
-    "Largest product": lambda z, e: (z @ e.T).argmax(1),
+    "largest product": lambda z, e: (z @ e.T).argmax(1),
     "smallest product": lambda z, e: (z @ e.T).argmin(1),
     "signs": lambda z, e: (z[:, None] - e).sum(-1).argmin(1),
     "absolute differences": lambda z, e: (z[:, None] - e).abs().sum(-1).argmin(1),
     "tensor of indices": lambda z, e: [0] * len(z),
-    "latents got another code": lambda z, e: torch.zeros(len(z), dtype=torch.int64),
+    "did not get their nearest code": lambda z, e: torch.zeros(len(z), dtype=torch.int64),
+    "largest cosine": lambda z, e: (z @ torch.nn.functional.normalize(e, dim=-1).T).argmax(1),
+    "counts only half": lambda z, e: (z @ e.T - e.square().sum(-1)).argmax(1),
+    "any one axis": lambda z, e: (z[:, None] - e).abs().amax(-1).argmin(1),
 }
 
 
@@ -83,11 +86,17 @@ def test_nearest_code_mistakes(message: str) -> None:
 
 ROUNDINGS = {
     "gradient is zero": lambda x: x.round(),
-    "no path for a gradient": lambda x: (x + (x.round() - x)).detach(),
+    "no gradient can pass": lambda x: (x + (x.round() - x)).detach(),
     "not rounded": lambda x: x * 1,
-    "wanted [0.0, 1.0, -1.0, 3.0]": lambda x: x + (x.floor() - x).detach(),
+    "rounds down": lambda x: x + (x.floor() - x).detach(),
+    "rounds up": lambda x: x + (x.ceil() - x).detach(),
+    "cuts off the decimals": lambda x: x.int() + 0 * x,
+    "wrong sign": lambda x: x - (x.round() - x).detach(),
+    "rounding error": lambda x: (x.round() - x).detach(),
+    "expected [0.0, 1.0, -1.0, 3.0]": lambda x: 3 * x,
+    "do not multiply": lambda x: x.round().detach() + (x * x - (x * x).detach()) / 2,
     "pass unchanged": lambda x: 2 * x + (x.round() - 2 * x).detach(),
-    "wanted a tensor": lambda x: x.sum(),
+    "expected a tensor": lambda x: x.sum(),
 }
 
 
@@ -95,3 +104,28 @@ ROUNDINGS = {
 def test_rounding_mistakes(message: str) -> None:
     found = verdict("03.3", ROUNDINGS[message])
     assert found.status == "wrong" and message in found.message
+
+
+class Straight(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+        return x.round()
+
+    @staticmethod
+    def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient
+
+
+STYLES = {
+    "expanded square": ("03.2", lambda z, e: (z @ e.T - e.square().sum(-1) / 2).argmax(1)),
+    "cdist": ("03.2", lambda z, e: torch.cdist(z, e).min(dim=1).indices.int()),
+    "loop": ("03.2", lambda z, e: torch.stack([(v - e).norm(dim=1).argmin() for v in z])),
+    "own autograd function": ("03.3", Straight.apply),
+    "detached first": ("03.3", lambda x: x.round().detach() + x - x.detach()),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_other_styles_are_right_too(style: str) -> None:
+    name, answer = STYLES[style]
+    assert verdict(name, answer).status == "right"

@@ -1,4 +1,4 @@
-"""The exercises of notebook 04: solutions pass, each mistake gets a message of its own, stubs are no mistake."""
+"""Exercises of notebook 04: solutions pass, each mistake is named, a placeholder is not a mistake."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_an_exception_of_the_learner_becomes_a_message(name: str) -> None:
 TRIPLES = {
     "three things": lambda x, a: x[:, :-1],
     "a leak": lambda x, a: (x, a, x[:, 1:]),
-    "first has no past": lambda x, a: (x[:, :-1], a, x),
-    "wanted all of them": lambda x, a: (x[:, :-1], a[:, :-1], x[:, 1:]),
-    "the cheat": lambda x, a: (x[:, 1:], a, x[:, 1:]),
+    "Nothing comes before": lambda x, a: (x[:, :-1], a, x),
+    "expected all of them": lambda x, a: (x[:, :-1], a[:, :-1], x[:, 1:]),
+    "That is the leak": lambda x, a: (x[:, 1:], a, x[:, 1:]),
     "one frame later": lambda x, a: (x[:, :-1], a, x[:, :-1]),
-    "exchanged": lambda x, a: (x[:, 1:], a, x[:, :-1]),
+    "swapped": lambda x, a: (x[:, 1:], a, x[:, :-1]),
     "T - 1 = 4 each": lambda x, a: (x[:, :-2], a, x[:, 2:]),
-    "Codes: not the ones wanted": lambda x, a: (x[:, :-1], a.flip(1), x[:, 1:]),
+    "The codes: not the expected": lambda x, a: (x[:, :-1], a.flip(1), x[:, 1:]),
 }
 
 
@@ -61,14 +61,17 @@ def mean(values: np.ndarray) -> float:
 
 MEANS = {
     "one number": lambda c, d, s, k: 4.0,
-    "also when a code never occurs": lambda c, d, s, k: of_each(lambda i: mean(d[(c == i) & s]), c.max() + 1),
+    "even when a code never occurs": lambda c, d, s, k: of_each(lambda i: mean(d[(c == i) & s]), c.max() + 1),
     "NaN": lambda c, d, s, k: of_each(lambda i: mean(d[(c == i) & s]) if (c == i).any() else np.nan, k),
-    "Unsure motions were counted too": lambda c, d, s, k: of_each(lambda i: mean(d[c == i]), k),
+    "Unreliable motions were counted too": lambda c, d, s, k: of_each(lambda i: mean(d[c == i]), k),
     "sums": lambda c, d, s, k: of_each(lambda i: d[(c == i) & s].sum(), k),
     "counted as 0": lambda c, d, s, k: of_each(lambda i: mean((d * s)[c == i]), k),
-    "sign is turned": lambda c, d, s, k: of_each(lambda i: -mean(d[(c == i) & s]), k),
-    "not by all transitions": lambda c, d, s, k: of_each(lambda i: d[(c == i) & s].sum() / c.size, k),
-    "not by all sure": lambda c, d, s, k: of_each(lambda i: d[(c == i) & s].sum() / s.sum(), k),
+    "sign is reversed": lambda c, d, s, k: of_each(lambda i: -mean(d[(c == i) & s]), k),
+    "medians": lambda c, d, s, k: of_each(lambda i: np.median(d[(c == i) & s]) if (c == i).any() else 0, k),
+    "absolute values": lambda c, d, s, k: of_each(lambda i: mean(np.abs(d)[(c == i) & s]), k),
+    "mask is inverted": lambda c, d, s, k: of_each(lambda i: mean(d[(c == i) & ~s]), k),
+    "not by the number of all": lambda c, d, s, k: of_each(lambda i: d[(c == i) & s].sum() / c.size, k),
+    "not by how many": lambda c, d, s, k: of_each(lambda i: d[(c == i) & s].sum() / s.sum(), k),
     "found 9.00": lambda c, d, s, k: np.full(k, 9.0),
 }
 
@@ -85,16 +88,17 @@ def mse(first: np.ndarray, second: np.ndarray) -> float:
 
 GAINS = {
     "one number": lambda b, a, p: np.square(a - p).mean((1, 2, 3)),
-    "sign is turned": lambda b, a, p: 10 * np.log10(mse(p, a) / mse(b, a)),
+    "sign is reversed": lambda b, a, p: 10 * np.log10(mse(p, a) / mse(b, a)),
     "own PSNR": lambda b, a, p: -10 * np.log10(mse(p, a)),
     "PSNR of copying": lambda b, a, p: -10 * np.log10(mse(b, a)),
-    "Twice too much": lambda b, a, p: 20 * np.log10(mse(b, a) / mse(p, a)),
+    "Twice the correct": lambda b, a, p: 20 * np.log10(mse(b, a) / mse(p, a)),
     "natural logarithm": lambda b, a, p: 10 * np.log(mse(b, a) / mse(p, a)),
     "bels": lambda b, a, p: np.log10(mse(b, a) / mse(p, a)),
     "compared with `before`": lambda b, a, p: 10 * np.log10(mse(b, a) / mse(p, b)),
     "difference of squared errors": lambda b, a, p: mse(b, a) - mse(p, a),
     "ratio of the errors": lambda b, a, p: mse(b, a) / mse(p, a),
-    "dB, wanted": lambda b, a, p: 123.0,
+    "absolute errors": lambda b, a, p: 10 * np.log10(np.abs(b - a).mean() / np.abs(p - a).mean()),
+    "dB, expected": lambda b, a, p: 123.0,
 }
 
 
@@ -102,3 +106,23 @@ GAINS = {
 def test_gain_mistakes(message: str) -> None:
     found = verdict("04.3", GAINS[message])
     assert found.status == "wrong" and message in found.message
+
+
+def test_the_mean_over_videos_is_right_too() -> None:
+    """The figure of the notebook averages decibels over videos."""
+
+    def psnr(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return -10 * np.log10(np.square(first - second).mean((1, 2, 3)))
+
+    found = verdict("04.3", lambda b, a, p: (psnr(p, a) - psnr(b, a)).mean())
+    assert found.status == "right" and "average the gain over videos" in found.message
+    assert verdict("04.3", lambda b, a, p: np.array(10 * np.log10(mse(b, a) / mse(p, a)))).status == "right"
+
+
+def test_a_loop_over_codes_and_bincount_are_right_too() -> None:
+    def by_bincount(codes, dx, sure, num_codes):
+        sums = np.bincount(codes[sure], weights=dx[sure], minlength=num_codes)
+        return sums / np.maximum(np.bincount(codes[sure], minlength=num_codes), 1)
+
+    assert verdict("04.2", by_bincount).status == "right"
+    assert verdict("04.1", lambda x, a: [x[:, : a.shape[1]], a, x[:, 1:].clone()]).status == "right"

@@ -1,4 +1,4 @@
-"""Exercises of notebook 05: solutions pass, placeholders are no mistake, each usual mistake is named."""
+"""Exercises of notebook 05: solutions pass, each mistake is named, a placeholder is not a mistake."""
 
 from __future__ import annotations
 
@@ -33,27 +33,49 @@ def mask(
     return hidden
 
 
+def from_rates(rates: np.ndarray, T: int, N: int, rng: np.random.Generator) -> np.ndarray:
+    hidden = rng.random((len(rates), T, N)) < rates
+    hidden[:, 0] = False
+    return hidden
+
+
+def two_rates(B, T, N, low, high, rng) -> np.ndarray:
+    return from_rates(rng.choice([low, high], (B, 1, 1)), T, N, rng)
+
+
+def shared_noise(B, T, N, low, high, rng) -> np.ndarray:
+    hidden = rng.random((1, T, N)) < rng.uniform(low, high, (B, 1, 1))
+    hidden[:, 0] = False
+    return hidden
+
+
 MASKS: dict[str, tuple[Callable, str]] = {
     "shape": (lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, 1, 1), (B, T, N))[0], "shape"),
-    "float": (lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, 1, 1), (B, T, N)) * 1.0, "wanted bool"),
+    "float": (
+        lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, 1, 1), (B, T, N)) * 1.0,
+        "expected bool",
+    ),
     "first frame": (
         lambda B, T, N, low, high, rng: rng.random((B, T, N)) < rng.uniform(low, high, (B, 1, 1)),
         "first frame",
     ),
-    "turned": (lambda B, T, N, low, high, rng: ~mask(B, T, N, low, high, rng, (B, 1, 1), (B, T, N)), "wrong way round"),
+    "turned": (lambda B, T, N, low, high, rng: ~mask(B, T, N, low, high, rng, (B, 1, 1), (B, T, N)), "inverted"),
     "per batch": (
         lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (1, 1, 1), (B, T, N)),
         "once for the batch",
     ),
     "per token": (
         lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, T, N), (B, T, N)),
-        "for each token",
+        "once per token",
     ),
     "per frame": (
         lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, T, 1), (B, T, N)),
         "Every frame has a rate",
     ),
-    "same places": (lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, 1, 1), (B, 1, N)), "same places"),
+    "same places": (
+        lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, 1, 1), (B, 1, N)),
+        "same positions",
+    ),
     "visible": (
         lambda B, T, N, low, high, rng: mask(B, T, N, 1 - high, 1 - low, rng, (B, 1, 1), (B, T, N)),
         "*below* the rate",
@@ -63,6 +85,13 @@ MASKS: dict[str, tuple[Callable, str]] = {
         lambda B, T, N, low, high, rng: mask(B, T, N, 0.5, 1, rng, (B, 1, 1), (B, T, N)),
         "use the arguments",
     ),
+    "two rates": (lambda B, T, N, low, high, rng: two_rates(B, T, N, low, high, rng), "two end values"),
+    "few rates": (
+        lambda B, T, N, low, high, rng: from_rates(rng.choice(np.linspace(low, high, 5), (B, 1, 1)) ** 0.5, T, N, rng),
+        "evenly",
+    ),
+    "shared noise": (lambda B, T, N, low, high, rng: shared_noise(B, T, N, low, high, rng), "shared by the batch"),
+    "whole frames": (lambda B, T, N, low, high, rng: mask(B, T, N, low, high, rng, (B, 1, 1), (B, T, 1)), "as a whole"),
     "raises": (lambda B, T, N, low, high, rng: rng.no_such_thing(), "AttributeError"),
 }
 
@@ -72,6 +101,24 @@ def test_a_wrong_mask_is_told_what_is_wrong(name: str) -> None:
     answer, words = MASKS[name]
     found = verdict("05.1", answer)
     assert found.status == "wrong" and words in found.message
+
+
+def clip_by_clip(B, T, N, low, high, rng) -> np.ndarray:
+    clips = []
+    for _ in range(B):
+        rate = low + (high - low) * rng.random()
+        clips.append(np.concatenate([np.zeros((1, N), bool), rng.random((T - 1, N)) <= rate]))
+    return np.stack(clips)
+
+
+def binomial(B, T, N, low, high, rng) -> np.ndarray:
+    drawn = rng.binomial(1, np.broadcast_to(rng.uniform(low, high, (B, 1, 1)), (B, T, N))).astype(bool)
+    return drawn & (np.arange(T) > 0)[None, :, None]
+
+
+@pytest.mark.parametrize("answer", [clip_by_clip, binomial])
+def test_other_ways_to_draw_the_mask_are_right_too(answer: Callable) -> None:
+    assert verdict("05.1", answer).status == "right"
 
 
 def step(tokens, drawn, score, remaining, mask_token, *, key=None, keep=None, replace=None):
@@ -97,15 +144,18 @@ def slices_from_the_end(tokens, drawn, score, remaining, mask_token):
 
 STEPS: dict[str, tuple[Callable, str]] = {
     "all replaced": (lambda *a: step(*a, replace=lambda hidden: hidden | True), "decided token has changed"),
-    "decided hidden": (lambda *a: step(*a, key=lambda score, hidden: score), "decided is hidden again"),
-    "keeps as many": (lambda *a: step(*a, keep=lambda hidden, remaining: hidden.sum() - remaining), "*stay* hidden"),
+    "decided hidden": (lambda *a: step(*a, key=lambda score, hidden: score), "decided is masked again"),
+    "keeps as many": (lambda *a: step(*a, keep=lambda hidden, remaining: hidden.sum() - remaining), "should *stay*"),
     "one too many": (lambda *a: step(*a, keep=lambda hidden, remaining: remaining + 1), "exactly `remaining`"),
-    "worst first": (lambda *a: step(*a, key=lambda score, hidden: np.where(hidden, -score, np.inf)), "other way"),
+    "worst first": (
+        lambda *a: step(*a, key=lambda score, hidden: np.where(hidden, -score, np.inf)),
+        "reverse the order",
+    ),
     "any order": (
         lambda *a: step(*a, key=lambda score, hidden: np.where(hidden, np.arange(40), 99)),
-        "rank by `score`",
+        "by `score`",
     ),
-    "in place": (changes_its_input, "not its own"),
+    "in place": (changes_its_input, "in place"),
     "last step": (slices_from_the_end, "With remaining = 0"),
     "wrong token": (lambda *a: step(a[0], np.roll(a[1], 1), *a[2:]), "drawn token"),
 }
@@ -116,6 +166,18 @@ def test_a_wrong_step_is_told_what_is_wrong(name: str) -> None:
     answer, words = STEPS[name]
     found = verdict("05.2", answer)
     assert found.status == "wrong" and words in found.message
+
+
+def best_first(tokens, drawn, score, remaining, mask_token):
+    result = list(tokens)
+    hidden = sorted((i for i, token in enumerate(tokens) if token == mask_token), key=lambda i: -score[i])
+    for i in hidden[: len(hidden) - remaining]:
+        result[i] = drawn[i]
+    return result
+
+
+def test_a_loop_over_the_best_is_right_too() -> None:
+    assert verdict("05.2", best_first).status == "right"
 
 
 def decibels(real: np.ndarray, made: np.ndarray, scale: float = 10, axis: object = (-3, -2, -1)) -> np.ndarray:
@@ -131,7 +193,7 @@ def difference(real, inferred, random, at, psnr=decibels):
 
 
 DELTAS: dict[str, tuple[Callable, str]] = {
-    "sign": (lambda x, y, z, t: difference(x, z, y, t - 1), "sign is turned"),
+    "sign": (lambda x, y, z, t: difference(x, z, y, t - 1), "sign is reversed"),
     "index": (lambda x, y, z, t: difference(x, y, z, t), "x_4, not x_3"),
     "up to t": (lambda x, y, z, t: difference(x, y, z, slice(0, t)), "frames up to t"),
     "all frames": (lambda x, y, z, t: difference(x, y, z, slice(None)), "over all frames"),
@@ -142,8 +204,8 @@ DELTAS: dict[str, tuple[Callable, str]] = {
     "uint8": (lambda x, y, z, t: difference(x, y, z, t - 1, wrapped), "uint8"),
     "twenty": (lambda x, y, z, t: difference(x, y, z, t - 1, lambda a, b: decibels(a, b, 20)), "not 20"),
     "natural": (lambda x, y, z, t: difference(x, y, z, t - 1, lambda a, b: decibels(a, b, 10 * np.log(10))), "natural"),
-    "each video": (lambda x, y, z, t: decibels(x[:, t - 1], y[:, t - 1]), "wanted one number"),
-    "else": (lambda x, y, z, t: 1.0, "wanted"),
+    "each video": (lambda x, y, z, t: decibels(x[:, t - 1], y[:, t - 1]), "expected a single number"),
+    "else": (lambda x, y, z, t: 1.0, "expected"),
 }
 
 

@@ -1,7 +1,8 @@
-"""Exercises of notebook 08: solutions pass and agree with the package, and each usual mistake is told apart."""
+"""Exercises of notebook 08: solutions agree with the package, and each mistake is named."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from genie_lite import ablations
@@ -33,12 +34,15 @@ def test_solutions_say_what_the_package_says() -> None:
         ("space", lambda t, n: (t * n) ** 2, "do not see each other"),
         ("st", lambda t, n: t * n * n, "temporal attention is missing"),
         ("st", lambda t, n: n * t * t, "spatial attention is missing"),
-        ("st", lambda t, n: t * n * n + n * t * (t + 1) // 2, "barred half is there too"),
-        ("st", lambda t, n: t * n * n + t * t, "each of the N places"),
+        ("st", lambda t, n: t * n * n + n * t * (t + 1) // 2, "masked half takes memory too"),
+        ("st", lambda t, n: t * n * n + t * t, "each of the N positions"),
         ("full", lambda t, n: t * n, "T·N tokens"),
         ("full", lambda t, n: n * n * t * (t + 1) // 2, "stored too"),
-        ("full", lambda t, n: t * n * n + n * t * t, "in turns"),
-        ("full", lambda t, n: -1, "wanted"),
+        ("full", lambda t, n: t * n * n + n * t * t, "in turn"),
+        ("full", lambda t, n: t * n * (t * n + 1) // 2, "stored too"),
+        ("st", lambda t, n: n * n + t * t, "one table of each"),
+        ("st", lambda t, n: (t * n) ** 2, "full attention"),
+        ("full", lambda t, n: -1, "expected"),
     ],
 )
 def test_mistakes_with_scores(attention: str, wrong, words: str) -> None:
@@ -47,18 +51,20 @@ def test_mistakes_with_scores(attention: str, wrong, words: str) -> None:
     assert found.status == "wrong" and words in found.message, found
 
 
-def ratio(d, heads, qk, v, old, *, keep=1, out=1, halves=2, attentions=1):
-    return keep * old + attentions * (heads * (2 * qk + v) * d + out * heads * v * d) / (halves * d * d)
+def ratio(d, heads, qk, v, old, *, keep=1, out=1, halves=2, attentions=1, keys=2):
+    return keep * old + attentions * (heads * (keys * qk + v) * d + out * heads * v * d) / (halves * d * d)
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
         ({"keep": 0}, "added"),
-        ({"halves": 1}, "two matrices"),
-        ({"out": 0}, "way back"),
-        ({"attentions": 2}, "one attention goes"),
-        ({"keep": 2}, "set them equal"),
+        ({"halves": 1}, "twice what one attention"),
+        ({"attentions": -1}, "must grow"),
+        ({"keys": 1}, "queries *and* keys"),
+        ({"out": 0}, "projection back"),
+        ({"attentions": 2}, "twice what one attention"),
+        ({"keep": 3}, "set them equal"),
     ],
 )
 def test_mistakes_with_the_ratio(wrong: dict, words: str) -> None:
@@ -72,6 +78,20 @@ def test_the_ratio_of_square_attentions_is_no_rule() -> None:
     assert verdict("08.2", lambda *sizes: "2").status == "wrong"
 
 
+def test_doubling_the_ratio_is_no_rule() -> None:
+    found = verdict("08.2", lambda d, heads, qk, v, old: 2 * old)
+    assert found.status == "wrong" and "second feed-forward layer" in found.message, found
+
+
+def test_a_ratio_from_two_whole_blocks_is_right_too() -> None:
+    def answer(d, heads, qk, v, old):
+        attention = 2 * d * heads * qk + 2 * d * heads * v
+        before = 2 * attention + 2 * d * (old * d)
+        return np.float64((before - attention) / (2 * d * d))
+
+    assert verdict("08.2", answer).status == "right"
+
+
 def by_extremes(a: list[float], b: list[float]) -> str:
     """Right but for one thing: unpaired where the spread of the seeds is large."""
     return "cannot tell" if max(a) - min(a) > 3 else get_solution("08.3").answer(a, b)
@@ -83,7 +103,10 @@ def by_extremes(a: list[float], b: list[float]) -> str:
         (lambda a, b: "agrees", "below"),
         (lambda a, b: "agrees" if sum(a) > sum(b) else "disagrees", "whatever the mean says"),
         (lambda a, b: by_extremes(a, b), "seed by seed"),
-        (lambda a, b: True, "wanted"),
+        (lambda a, b: get_solution("08.3").answer(sorted(a), sorted(b)), "sorting breaks"),
+        (lambda a, b: get_solution("08.3").answer(a, b) if len(a) > 1 else "agrees", "one seed says nothing"),
+        (lambda a, b: "agrees" if all(x >= y for x, y in zip(a, b, strict=True)) else "cannot tell", "below"),
+        (lambda a, b: True, "expected"),
     ],
 )
 def test_mistakes_with_the_verdict(wrong, words: str) -> None:

@@ -1,1 +1,1 @@
-"""Checks of the exercises, one module a notebook."""
+"""Checks of the exercises, one module per notebook."""

@@ -1,4 +1,4 @@
-"""Checks of notebook 01: clips inside episodes, the copying baseline, levels that splits share."""
+"""Checks of notebook 01: clips inside episodes, the copying baseline, levels shared by two splits."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from genie_lite.course.checking import Mistake, call, exercise
+from genie_lite.course.checking import IMPRECISE, Mistake, call, exercise, imprecise
 
-CLIP_CASES = [  # episode starts, frames in all, frames of a clip, stride
+CLIP_CASES = [  # episode starts, number of frames, frames per clip, stride
     ([0, 5, 12], 20, 3, 1),
     ([0, 2, 9], 14, 4, 1),
     ([0, 5, 12], 20, 3, 2),
@@ -23,49 +23,58 @@ def check_clip_starts(answer: Any) -> str:
         try:
             given = [int(start) for start in np.asarray(found).ravel()]
         except (TypeError, ValueError):
-            raise Mistake(f"Wanted a list or array of start frames, found {found!r}.") from None
+            raise Mistake(f"Expected a list or array of start frames, found {found!r}.") from None
         _compare_starts(given, starts, num_frames, length, stride)
-    return "Every clip stays in its episode, and no start is lost."
+    return "Every clip stays inside its episode, and no start is missing."
 
 
 def _compare_starts(given: list[int], starts: list[int], num_frames: int, length: int, stride: int) -> None:
-    case = f"With episodes starting at {starts}, {num_frames} frames, clips of {length} at stride {stride}: "
+    case = f"With episodes starting at {starts}, {num_frames} frames, clips of {length} frames and stride {stride}: "
     right = _inside(starts, num_frames, length, stride)
     if stride > 1 and set(given) == set(_inside(starts, num_frames, length, 1)):
         raise Mistake(case + "those are the starts for stride 1. The last frame is start + (length - 1) * stride.")
+    if stride > 1 and set(given) == set(_inside(starts, num_frames, length, stride, step=stride)):
+        raise Mistake(
+            case + "you skip starts: the stride is the distance between the frames of one clip, and a clip may start "
+            "at any frame."
+        )
     for start in given:
         last = start + (length - 1) * stride
         if start < 0 or last >= num_frames:
             raise Mistake(
-                case + f"a clip from {start} would end at frame {last}, and the last frame is {num_frames - 1}."
+                case + f"a clip from {start} would end at frame {last}, but the last frame is {num_frames - 1}."
             )
         crossed = [s for s in starts if start < s <= last]
         if crossed:
             raise Mistake(
-                case + f"a clip from {start} ends at frame {last}, but frame {crossed[0]} begins the next episode: "
-                "the picture jumps there, and no action explains it."
+                case + f"a clip from {start} ends at frame {last}, but the next episode begins at frame {crossed[0]}: "
+                "the picture jumps there, and no action explains the jump."
             )
     missing = sorted(set(right) - set(given))
     if missing and all(start >= starts[-1] for start in missing) and not any(start >= starts[-1] for start in given):
-        raise Mistake(case + f"no clip from the last episode. No start follows it: it ends at frame {num_frames - 1}.")
+        raise Mistake(
+            case + f"there is no clip from the last episode. No later start marks its end: it ends at frame "
+            f"{num_frames - 1}."
+        )
     if missing:
         last = missing[0] + (length - 1) * stride
         raise Mistake(
-            case + f"start {missing[0]} is missing. Its clip ends at frame {last}, still inside; off by one? "
+            case + f"start {missing[0]} is missing. Its clip ends at frame {last}, inside the episode; off by one? "
             "The last frame of a clip is start + (length - 1) * stride."
         )
     if len(given) != len(set(given)):
-        raise Mistake(case + "some start is there twice, so its clip would be drawn twice as often.")
+        raise Mistake(case + "some start appears twice, so its clip would be drawn twice as often.")
 
 
-def _inside(starts: list[int], num_frames: int, length: int, stride: int) -> list[int]:
+def _inside(starts: list[int], num_frames: int, length: int, stride: int, step: int = 1) -> list[int]:
     ends = [*starts[1:], num_frames]
-    return [s for start, end in zip(starts, ends, strict=True) for s in range(start, end - (length - 1) * stride)]
+    last = (length - 1) * stride
+    return [s for start, end in zip(starts, ends, strict=True) for s in range(start, end - last, step)]
 
 
 @exercise("01.2")
 def check_copy_psnr(answer: Any) -> str:
-    """copy_psnr(clips) gives the PSNR in dB of predicting each frame by the one before it, [B, T-1]."""
+    """copy_psnr(clips) gives the PSNR in dB of predicting each frame by the previous one, [B, T-1]."""
     rng = np.random.default_rng(0)
     clips = rng.integers(0, 256, (2, 4, 8, 8, 3), dtype=np.uint8)
     clips[:, 2] = np.clip(clips[:, 1].astype(int) + rng.integers(-9, 10, clips[:, 1].shape), 0, 255)
@@ -74,54 +83,68 @@ def check_copy_psnr(answer: Any) -> str:
     right = -10 * np.log10(squared.mean((2, 3, 4)))
     if found.shape == ():
         raise Mistake(
-            "That is one number for everything; wanted one for each prediction, [B, T-1]: average over H, W, C."
+            "That is one number for everything; expected one per prediction, [B, T-1]: average over H, W and C only."
         )
     if found.shape != right.shape:
         raise Mistake(
-            f"Found shape {list(found.shape)}, wanted {list(right.shape)}: {len(clips)} clips of 4 frames have "
-            "3 predictions each, and a mean over H, W and C leaves [B, T-1]."
+            f"Found shape {list(found.shape)}, expected {list(right.shape)}: each of the {len(clips)} clips has 4 "
+            "frames and therefore 3 predictions, and a mean over H, W and C leaves [B, T-1]."
         )
     if np.allclose(found, right, atol=1e-3):
-        return "This is the number every model here has to beat."
-    wrapped = np.square((clips[:, 1:] - clips[:, :-1]) / 255).mean((2, 3, 4))
-    overflow = np.square(clips[:, 1:] - clips[:, :-1]).astype(float).mean((2, 3, 4))
-    wrong = {
-        "The differences wrap around: uint8 has no negative numbers, 3 - 5 is 254. Convert to float first.": [
+        return "This is the number that every model here has to beat."
+    for message, values in _copy_psnr_mistakes(clips, squared, right).items():
+        if any(np.allclose(found, value, atol=1e-2, equal_nan=True) for value in values):
+            raise Mistake(message)
+    if imprecise(found, right):
+        raise Mistake(IMPRECISE)
+    raise Mistake(f"For the first prediction found {found[0, 0]:.3f} dB, expected {right[0, 0]:.3f} dB.")
+
+
+def _copy_psnr_mistakes(clips: np.ndarray, squared: np.ndarray, right: np.ndarray) -> dict[str, list[np.ndarray]]:
+    axes = (2, 3, 4)
+    wrapped = np.square((clips[:, 1:] - clips[:, :-1]) / 255).mean(axes)
+    overflow = np.square(clips[:, 1:] - clips[:, :-1]).astype(float).mean(axes)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        small = np.square(clips[:, 1:].astype(np.int16) - clips[:, :-1].astype(np.int16)).astype(float).mean(axes)
+        int16 = [-10 * np.log10(small / 255**2), -10 * np.log10(small)]
+    return {
+        "The differences wrap around: uint8 has no negative numbers, so 3 - 5 is 254. Convert to float first.": [
             -10 * np.log10(wrapped),
             10 * np.log10(255**2 / overflow),
             -10 * np.log10(overflow / 255**2),
             -10 * np.log10(overflow),
         ],
-        "All numbers are 48.13 dB too low: with values 0 to 255 the peak is 255; divide by it first.": [
+        "The differences are right, but their squares overflow: int16 ends at 32,767, and 255² is 65,025. "
+        "Convert to float first.": int16,
+        "All numbers are 48.13 dB too low: for values from 0 to 255 the peak is 255; divide by it first.": [
             right - 20 * np.log10(255)
         ],
-        "The sign is turned: a better prediction must have a greater PSNR.": [-right, -right + 20 * np.log10(255)],
-        "That is the natural logarithm: decibels take `log10`.": [right * np.log(10)],
-        "Half of the right number: the mean *squared* error goes into the logarithm, or 20 in place of 10.": [
-            right / 2
+        "The sign is reversed: a better prediction must have a higher PSNR.": [-right, -right + 20 * np.log10(255)],
+        "That is the natural logarithm: decibels use `log10`.": [right * np.log(10)],
+        "Half of the correct number: take 10 log10 of the mean *squared* error (or 20 log10 of its root).": [right / 2],
+        "That is the mean absolute error in the logarithm; PSNR uses the mean squared error.": [
+            -10 * np.log10(np.sqrt(squared).mean(axes))
         ],
-        "That is the mean absolute error in the logarithm; PSNR takes the mean squared error.": [
-            -10 * np.log10(np.sqrt(squared).mean((2, 3, 4)))
-        ],
-        "Each frame seems to be compared with the first of its clip; compare it with the one before it.": [
-            -10 * np.log10(np.square((clips[:, 1:].astype(float) - clips[:, :1]) / 255).mean((2, 3, 4)))
+        "Each frame seems to be compared with the first frame of its clip; compare it with the previous one.": [
+            -10 * np.log10(np.square((clips[:, 1:].astype(float) - clips[:, :1]) / 255).mean(axes))
         ],
     }
-    for message, values in wrong.items():
-        if any(np.allclose(found, value, atol=1e-2) for value in values):
-            raise Mistake(message)
-    raise Mistake(f"For the first prediction found {found[0, 0]:.2f} dB, wanted {right[0, 0]:.2f} dB.")
 
 
 LEVEL_CASES = [  # (start_level, num_levels) twice, whether they share a level, what it tests
     ((0, 10_000), (1_000_000, 1_000), False, "these ranges lie far apart"),
     ((0, 100), (99, 10), True, "level 99 is in both"),
+    ((99, 10), (0, 100), True, "level 99 is in both, also when the higher range comes first"),
     ((0, 100), (100, 10), False, "the first has levels 0 to 99, the second begins at 100"),
     ((100, 10), (0, 100), False, "the second has levels 0 to 99, the first begins at 100"),
-    ((0, 100), (20, 10), True, "the second lies wholly inside the first"),
-    ((20, 10), (0, 100), True, "the first lies wholly inside the second"),
-    ((0, 0), (1_000_000, 1_000), True, "num_levels 0 means *every* level, so it shares them all"),
-    ((500, 10), (0, 0), True, "num_levels 0 means *every* level, also when it is the second"),
+    ((0, 100), (20, 10), True, "the second lies entirely inside the first"),
+    ((20, 10), (0, 100), True, "the first lies entirely inside the second"),
+    ((0, 100), (50, 100), True, "levels 50 to 99 are in both"),
+    ((50, 100), (0, 100), True, "levels 50 to 99 are in both, also when the higher range comes first"),
+    ((7, 3), (7, 3), True, "the two ranges are the same"),
+    ((0, 0), (1_000_000, 1_000), True, "num_levels 0 means *every* level, so the first range contains the second"),
+    ((500, 10), (0, 0), True, "num_levels 0 means *every* level, also when it is the second range"),
+    ((500, 10), (2_000, 0), True, "with num_levels 0 procgen ignores start_level and draws from every level"),
 ]
 
 
@@ -131,5 +154,5 @@ def check_share_levels(answer: Any) -> str:
     for first, second, right, reason in LEVEL_CASES:
         found = call(answer, first, second)
         if bool(found) != right:
-            raise Mistake(f"share_levels({first}, {second}) gave {found!r}, wanted {right}: {reason}.")
-    return "A test set that passes this test measures something new."
+            raise Mistake(f"share_levels({first}, {second}) gave {found!r}, expected {right}: {reason}.")
+    return "A test split that passes this check measures something new."

@@ -16,62 +16,81 @@ def check_pairs(answer: Any) -> str:
     """pairs(frames, tokens, kind) counts the query-key pairs of one attention: "full", "space" or causal "time"."""
     for t, n in PAIR_CASES:
         right = {"full": (t * n) ** 2, "space": t * n * n, "time": n * t * (t + 1) // 2}
-        wrong = {
-            "full": {
-                t * n: "each of the T·N tokens looks at all T·N tokens, so their number is squared",
-                t * n * n
-                + n * t * t: "that is space and time together; full attention lets every token see every other",
-                t * n * (t * n + 1) // 2: "that is the causal half; here full means without a mask",
-            },
-            "space": {
-                n * n: "that is one frame; every one of the T frames has its own N × N",
-                (t * n) ** 2: "tokens of different frames do not meet in the spatial layer",
-            },
-            "time": {
-                n * t * t: "that counts the future too: frame t sees itself and the frames before it, t in all",
-                n * t * (t - 1) // 2: "a token sees itself as well as the past",
-                t * (t + 1) // 2: "that is one place; each of the N places has its own triangle",
-                (t * n) ** 2: "tokens at different places do not meet in the temporal layer",
-            },
-        }
         for kind, number in right.items():
             found = call(answer, t, n, kind)
             if found != number:
-                reason = wrong[kind].get(found, f"wanted {number}")
+                reason = _pair_mistakes(t, n)[kind].get(
+                    found, f"expected {number}. Draw the table of queries and keys for 2 frames of 3 tokens, and count"
+                )
                 raise Mistake(f'pairs({t}, {n}, "{kind}") gave {found}: {reason}.')
-    return "For 16 frames of 64 tokens: 1,048,576 pairs in full, 65,536 + 8,704 in space and time."
+    return "For 16 frames of 64 tokens: 1,048,576 pairs in full, 65,536 + 8,704 over space and time."
+
+
+def _pair_mistakes(t: int, n: int) -> dict[str, dict[int, str]]:
+    return {
+        "full": {
+            t * n: "each of the T·N tokens attends to all T·N tokens, so the number is squared",
+            t * n * n + n * t * t: "that is space plus time; with full attention every token sees every other",
+            t * n * n + n * t * (t + 1) // 2: "that is space plus time; with full attention every token sees every "
+            "other",
+            t * n * (t * n + 1) // 2: "that is the causal half; here full means without a mask",
+            t * n * (t * n - 1): "a token also attends to itself",
+            t * n * (t * n - 1) // 2: "(query, key) and (key, query) are two pairs, and a token also attends to itself",
+        },
+        "space": {
+            n * n: "that is one frame; each of the T frames has its own N × N",
+            (t * n) ** 2: "tokens of different frames do not meet in the spatial layer",
+            t * n * (n + 1) // 2: "space is not causal: within a frame every token sees every other",
+            t * n * (n - 1): "a token also attends to itself",
+            t * n * (n - 1) // 2: "(query, key) and (key, query) are two pairs, and a token also attends to itself",
+            t * n: "that is the number of tokens; each has N pairs",
+        },
+        "time": {
+            n * t * t: "that counts the future too: frame t sees itself and the frames before it",
+            n * t * (t - 1) // 2: "a token sees itself as well as the past",
+            n * t * (t - 1): "that is every other frame, past and future; a token sees itself and the past",
+            t * (t + 1) // 2: "that is one position; each of the N positions has its own triangle",
+            t * t: "that is one position, and it includes the future",
+            (t * n) ** 2: "tokens at different positions do not meet in the temporal layer",
+            n * n * t * (t + 1) // 2: "tokens at different positions do not meet in the temporal layer",
+            n * t: "that is the number of tokens; the token of frame t has t pairs",
+        },
+    }
 
 
 @exercise("02.2")
 def check_may_attend(answer: Any) -> str:
-    """may_attend(frames, tokens, window) is the temporal mask, bool [T·N, T·N]; token t·N + n is place n of frame t."""
+    """may_attend(frames, tokens, window) is the temporal mask, bool [T·N, T·N]; token t·N + n is at position n."""
     frames, tokens, window = 5, 3, 3
     found = np.asarray(call(answer, frames, tokens, window))
     size = frames * tokens
     if found.shape != (size, size):
-        raise Mistake(f"Found shape {list(found.shape)}, wanted [T·N, T·N] = [{size}, {size}].")
+        raise Mistake(f"Found shape {list(found.shape)}, expected [T·N, T·N] = [{size}, {size}].")
     if not np.isin(found, (0, 1)).all():
-        raise Mistake("Wanted True (may look) and False (may not) only.")
+        raise Mistake("Expected only True (may attend) and False (may not).")
     found = found.astype(bool)
     t, n = np.divmod(np.arange(size), tokens)
-    place = n[:, None] == n[None]
-    back = t[:, None] - t[None]  # how far back the key's frame lies
-    right = place & (back >= 0) & (back < window)
+    same = n[:, None] == n[None]
+    back = t[:, None] - t[None]  # how many frames back the key lies
+    right = same & (back >= 0) & (back < window)
     if (found == right).all():
-        return "With it, full attention and factorised temporal attention are the same thing."
+        return "With this mask, full attention and temporal attention are the same function."
     wrong = {
-        "Turned round: row i is who looks, column j is who is looked at.": right.T,
-        "Upside down: True where a token *may* look.": ~right,
-        "A token may not see itself in your mask; the newest frame must count.": right & (back > 0),
-        "The future is visible: a token of frame t may look at frames up to t only.": place & (np.abs(back) < window),
-        "The window is missing: no frame further back than window - 1.": place & (back >= 0),
-        "The window is one too long: with the token's own frame it spans `window` frames.": place
+        "Transposed: row i is the query, column j the key.": right.T,
+        "Inverted: True where a token *may* attend.": ~right,
+        "In your mask a token may not see itself; its own frame must count.": right & (back > 0),
+        "The future is visible: a token of frame t may see frames up to t only.": same & (np.abs(back) < window),
+        "The window is missing: no frame further back than window - 1.": same & (back >= 0),
+        "The window is one frame too long: it is `window` frames including the token's own.": same
         & (back >= 0)
         & (back <= window),
-        "Tokens at different places see each other; the temporal layer stays at one place.": (back >= 0)
+        "Tokens at different positions see each other; the temporal layer stays at one position.": (back >= 0)
         & (back < window),
-        "The order is frame by frame: token i stands in frame i // N at place i % N, not the other way.": _by_place(
-            frames, tokens, window
+        "That is the spatial mask: tokens of one frame see each other. Here a token sees its own position over time.": (
+            back == 0
+        ),
+        "The order is frame by frame: token i is at position i % N of frame i // N, not the other way round.": (
+            _position_first(frames, tokens, window)
         ),
     }
     for message, mask in wrong.items():
@@ -80,12 +99,12 @@ def check_may_attend(answer: Any) -> str:
     i, j = np.argwhere(found != right)[0]
     may = "may" if right[i, j] else "may not"
     raise Mistake(
-        f"Token {i} (frame {t[i]}, place {n[i]}) {may} look at token {j} (frame {t[j]}, place {n[j]}) when the window "
-        f"is {window}; your mask says {bool(found[i, j])}."
+        f"Token {i} (frame {t[i]}, position {n[i]}) {may} attend to token {j} (frame {t[j]}, position {n[j]}) when the "
+        f"window is {window}; your mask says {bool(found[i, j])}."
     )
 
 
-def _by_place(frames: int, tokens: int, window: int) -> np.ndarray:
+def _position_first(frames: int, tokens: int, window: int) -> np.ndarray:
     n, t = np.divmod(np.arange(frames * tokens), frames)
     back = t[:, None] - t[None]
     return (n[:, None] == n[None]) & (back >= 0) & (back < window)
@@ -111,15 +130,22 @@ def check_parameters(answer: Any) -> str:
         if found == right:
             continue
         wrong = {
-            attention + forward: "one attention only; a block has two, over space and over time",
-            2 * attention + 2 * forward: "two feed-forward layers; an ST block has one, after both attentions",
+            attention + forward: "that is one attention; a block has two, over space and over time",
+            2 * attention + 2 * forward: "that is two feed-forward layers; an ST block has one, after both attentions",
             2 * attention: "the feed-forward layer is missing",
-            2 * attention + d * ffn: "one matrix of the feed-forward layer is missing: it goes up, then down again",
+            2 * attention + d * ffn: "one matrix of the feed-forward layer is missing: D to its width, and back",
             2 * (attention - queries // 2) + forward: "queries *and* keys: two matrices of that size",
-            2 * (attention - out) + forward: "one matrix is missing: the values, or the way back to D",
-            2 * (4 * d * d) + forward: "D × D for each matrix holds only where heads × head width is D; "
-            "use the given widths",
+            2 * (attention - out) + forward: "one matrix is missing: the values, or the projection back to D",
+            2 * (attention + values) + forward: "there is one value matrix per attention, not two",
+            2 * (attention // heads) + forward: "that is a single head; there are `num_heads` of them",
+            2 * (4 * d * d) + forward: "D × D per matrix holds only where heads × head width is D; use the given "
+            "widths",
+            2 * (4 * d * heads * qk) + forward: "values have `v_size` columns per head, not `qk_size`",
+            right + 2 * (2 * heads * qk + heads * v + d) + ffn + d: "biases are counted; the block has none",
+            right + ffn + d: "biases are counted; the block has none",
+            right + 3 * d: "norms are counted; those of the block have no weights",
+            2 * attention + 3 * d * ffn: "three matrices in the feed-forward layer; this one has two",
         }
-        reason = wrong.get(found, "count, for each attention, queries, keys, values and the way back; no biases")
-        raise Mistake(f"block_parameters({d}, {heads}, {qk}, {v}, {ffn}) gave {found}, wanted {right}: {reason}.")
+        reason = wrong.get(found, "count queries, keys, values and the projection back to D for each attention")
+        raise Mistake(f"block_parameters({d}, {heads}, {qk}, {v}, {ffn}) gave {found}, expected {right}: {reason}.")
     return "Exactly what `sum(p.numel() for p in block.parameters())` says."

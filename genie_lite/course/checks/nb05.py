@@ -1,4 +1,4 @@
-"""Checks of notebook 05: the mask of training, one MaskGIT step, ΔtPSNR."""
+"""Checks of notebook 05: the mask used in training, one MaskGIT step, ΔtPSNR."""
 
 from __future__ import annotations
 
@@ -7,49 +7,72 @@ from typing import Any
 
 import numpy as np
 
-from genie_lite.course.checking import Mistake, call, exercise
+from genie_lite.course.checking import IMPRECISE, Mistake, call, exercise, imprecise, one_number
 
 Function = Callable[..., Any]
 
 
 @exercise("05.1")
 def draw_mask(answer: Function) -> str:
-    """A mask bool [B, T, N]: one rate a clip from U(low, high), the first frame never hidden."""
-    shape = (64, 5, 100)
+    """A mask bool [B, T, N]: one rate per clip from U(low, high), independent tokens, the first frame never masked."""
+    shape = (256, 5, 100)
     mask = np.asarray(call(answer, *shape, 0.5, 1.0, np.random.default_rng(0)))
     if mask.shape != shape:
-        raise Mistake(f"The mask has shape {mask.shape}; wanted (B, T, N), here {shape}.")
+        raise Mistake(f"The mask has shape {list(mask.shape)}; expected [B, T, N], here {list(shape)}.")
     if mask.dtype != bool:
-        raise Mistake(
-            f"The mask holds {mask.dtype}; wanted bool: compare random numbers with the rate, `random < rate`."
-        )
+        raise Mistake(f"The mask is of type {mask.dtype}; expected bool: compare random numbers with the rate.")
     if mask[:, 0].all() and mask[:, 1:].mean() < 0.4:
-        raise Mistake("The mask is the wrong way round: True must mean hidden, and the first frame is all False.")
+        raise Mistake("The mask is inverted: True must mean masked, and the first frame is all False.")
     if mask[:, 0].any():
-        raise Mistake("The first frame has hidden tokens. It is the prompt, and is never hidden: `mask[:, 0] = False`.")
-    hidden = mask[:, 1:]
-    if (hidden == hidden[:, :1]).all():
-        raise Mistake("All frames of a clip hide the same places; draw a random number for every token of every frame.")
-    if hidden.mean(axis=2).std(axis=1).mean() > 0.08:  # far more than 100 tokens with one rate would differ by
-        raise Mistake("Every frame has a rate of its own; wanted one for the whole clip: rates of shape (B, 1, 1).")
-    shares = hidden.mean(axis=(1, 2))
-    if shares.std() < 0.05:
-        raise Mistake(
-            "All clips hide about the same share. The rate is drawn once for the batch (or for each token); "
-            "wanted one for each clip: rates of shape (B, 1, 1)."
-        )
-    if abs(shares.mean() - 0.25) < 0.06:
-        raise Mistake("A quarter is hidden, not three quarters: hide where the random number is *below* the rate.")
-    if abs(shares.mean() - 0.5) < 0.07:
-        raise Mistake("Half is hidden on average: the rate lies between 0 and 1 instead of between `low` and `high`.")
-    if shares.min() < 0.35 or abs(shares.mean() - 0.75) > 0.07:
-        raise Mistake(
-            f"Shares run from {shares.min():.0%} to {shares.max():.0%}; wanted them even between 50 % and 100 %."
-        )
+        raise Mistake("The first frame has masked tokens. It is the prompt and never masked: `mask[:, 0] = False`.")
+    _check_noise(mask[:, 1:])
+    _check_rates(mask[:, 1:].mean(axis=(1, 2)))
     narrow = np.asarray(call(answer, 8, 3, 400, 0.1, 0.2, np.random.default_rng(1)))[:, 1:].mean()
     if not 0.1 < narrow < 0.2:
         raise Mistake(f"With low = 0.1 and high = 0.2 the share is {narrow:.0%}: use the arguments, not 0.5 and 1.")
-    return "One rate a clip, frame 1 always whole: `DynamicsModel.draw_mask` does the same in four lines."
+    return "One rate per clip, frame 1 always visible: `DynamicsModel.draw_mask` does the same in four lines."
+
+
+def _check_noise(masked: np.ndarray) -> None:
+    """Each token needs a random number of its own: masked is bool [B, T-1, N]."""
+    if (masked == masked[:, :1]).all():
+        raise Mistake("All frames of a clip mask the same positions; draw a random number for every token.")
+    if (masked == masked[:, :, :1]).all():
+        raise Mistake("Frames are masked as a whole or not at all; draw a random number for every token.")
+    if masked.mean(axis=2).std(axis=1).mean() > 0.08:  # far more than 100 tokens that share one rate would differ by
+        raise Mistake("Every frame has a rate of its own; expected one for the whole clip: rates of shape (B, 1, 1).")
+    first, second = masked[:-1], masked[1:]
+    nested = ~(first & ~second).any((1, 2)) | ~(second & ~first).any((1, 2))
+    if nested.mean() > 0.9:
+        raise Mistake(
+            "All clips mask the same positions first: the random numbers are shared by the batch. Draw one for every "
+            "token of every clip, `rng.random((B, T, N))`."
+        )
+
+
+def _check_rates(shares: np.ndarray) -> None:
+    """The masked share of each clip [B] must look like draws from U(0.5, 1)."""
+    if shares.std() < 0.05:
+        raise Mistake(
+            "All clips mask about the same share. The rate is drawn once for the batch (or once per token); "
+            "expected one per clip: rates of shape (B, 1, 1)."
+        )
+    if abs(shares.mean() - 0.25) < 0.06:
+        raise Mistake("A quarter is masked, not three quarters: mask where the random number is *below* the rate.")
+    if abs(shares.mean() - 0.5) < 0.07:
+        raise Mistake("Half is masked on average: the rate lies between 0 and 1 instead of between `low` and `high`.")
+    middle = ((shares > 0.6) & (shares < 0.9)).mean()
+    if middle < 0.3:
+        raise Mistake(
+            f"Only {middle:.0%} of the clips have a rate between 60 % and 90 %: the rate takes the two end values. "
+            "Draw it evenly from the whole range, `rng.uniform(low, high, ...)`."
+        )
+    reached = np.arange(1, len(shares) + 1) / len(shares)
+    if np.abs(np.sort(shares) - 0.5 - reached / 2).max() > 0.1:
+        raise Mistake(
+            f"The shares run from {shares.min():.0%} to {shares.max():.0%} with a mean of {shares.mean():.0%}; "
+            "expected them spread evenly between 50 % and 100 %."
+        )
 
 
 @exercise("05.2")
@@ -61,38 +84,36 @@ def one_step(answer: Function) -> str:
     tokens[rng.permutation(40)[:25]] = mask_token
     drawn, score, remaining = (tokens + 7) % 50, rng.permutation(40) / 40, 10
     tokens_before, drawn_before = tokens.copy(), drawn.copy()
-    hidden = tokens == mask_token
+    masked = tokens == mask_token
     result = np.asarray(call(answer, tokens, drawn, score, remaining, mask_token))
     if not (np.array_equal(tokens, tokens_before) and np.array_equal(drawn, drawn_before)):
-        raise Mistake(
-            "The function changes `tokens` or `drawn`, which are not its own. Begin with a copy, or `np.where`."
-        )
+        raise Mistake("The function changes `tokens` or `drawn` in place. Start from a copy, or use `np.where`.")
     if result.shape != tokens.shape:
-        raise Mistake(f"The result has shape {result.shape}; wanted that of the tokens, {tokens.shape}.")
+        raise Mistake(f"The result has shape {list(result.shape)}; expected that of the tokens, {list(tokens.shape)}.")
     after = result == mask_token
-    if (after & ~hidden).any():
+    if (after & ~masked).any():
         raise Mistake(
-            "A place that was decided is hidden again. Rank the hidden places only: "
+            "A position that was decided is masked again. Rank only the masked positions: "
             "give decided ones the score `np.inf` before sorting."
         )
-    if (result != tokens)[~hidden].any():
-        raise Mistake("A decided token has changed: what is decided stays, only hidden places take their drawn token.")
+    if (result != tokens)[~masked].any():
+        raise Mistake("A decided token has changed: what is decided stays, and only masked positions take new tokens.")
+    if after.sum() == masked.sum() - remaining:
+        raise Mistake(f"{after.sum()} are masked: you decide `remaining`, but `remaining` ({remaining}) should *stay*.")
     if after.sum() != remaining:
-        if after.sum() == hidden.sum() - remaining:
-            raise Mistake(f"{after.sum()} are hidden: you decide `remaining`; wanted {remaining} to *stay* hidden.")
-        raise Mistake(f"{after.sum()} places are hidden after the step; wanted exactly `remaining`, {remaining}.")
-    if score[hidden & after].max() > score[hidden & ~after].min():
-        wrong_way = score[hidden & after].min() > score[hidden & ~after].max()
+        raise Mistake(f"{after.sum()} positions are masked after the step; expected exactly `remaining`, {remaining}.")
+    if score[masked & after].max() > score[masked & ~after].min():
+        reversed_order = score[masked & after].min() > score[masked & ~after].max()
         raise Mistake(
-            "The best-scored places stay hidden and the worst are decided: sort the other way."
-            if wrong_way
-            else "It is not the best-scored hidden places that are decided: rank by `score`, among hidden ones."
+            "The best-scored positions stay masked and the worst are decided: reverse the order."
+            if reversed_order
+            else "The decided positions are not the best-scored masked ones: rank the masked positions by `score`."
         )
-    if (result != drawn)[hidden & ~after].any():
-        raise Mistake("Newly decided places do not hold their drawn token: take `drawn` at the same place.")
+    if (result != drawn)[masked & ~after].any():
+        raise Mistake("Newly decided positions do not hold their drawn token: take `drawn` at the same position.")
     last = np.asarray(call(answer, tokens, drawn, score, 0, mask_token))
     if (last == mask_token).any():
-        raise Mistake("With remaining = 0, the last step, something is still hidden. (`order[-0:]` is everything.)")
+        raise Mistake("With remaining = 0, the last step, something is still masked. (`order[-0:]` is everything.)")
     return "With random scores this is the paper's random order; with probabilities as scores, confidence order."
 
 
@@ -101,41 +122,41 @@ def delta_psnr(answer: Function) -> str:
     """ΔtPSNR in dB, the mean over videos."""
     rng = np.random.default_rng(0)
     real = rng.integers(0, 256, (6, 5, 8, 8, 3), dtype=np.uint8)
-    spread = rng.uniform(4, 30, (2, 6, 5, 1, 1, 1))  # grey levels of noise, other for each video and frame
+    spread = rng.uniform(4, 30, (2, 6, 5, 1, 1, 1))  # grey levels of noise, different for each video and frame
     spread[1] *= 2
     noisy = (real + spread * rng.standard_normal((2, *real.shape))).clip(0, 255).round().astype(np.uint8)
     t = 3
-    value = call(answer, real, noisy[0], noisy[1], t)
-    if np.size(value) != 1:
-        raise Mistake(f"The answer has shape {np.shape(value)}; wanted one number, the mean over videos.")
-    found = float(np.asarray(value).reshape(()))
+    found = one_number(call(answer, real, noisy[0], noisy[1], t), "the mean over videos")
 
     def delta(at: int | slice = t - 1, **kind: Any) -> float:
         return _delta(real, noisy[0], noisy[1], at, **kind)
 
-    wanted = delta()
+    expected = delta()
     mistakes = [
-        (-wanted, "The sign is turned: it is PSNR with inferred actions minus PSNR with random ones."),
+        (-expected, "The sign is reversed: PSNR with inferred actions minus PSNR with random ones."),
         (delta(t), "That is x_4, not x_3: entry 0 is x_1, so x_t is entry t - 1."),
-        (delta(slice(0, t)), "That is the mean over frames up to t; wanted the frame x_t alone."),
-        (delta(slice(None)), "That is the mean over all frames; wanted the frame x_t alone."),
+        (delta(slice(0, t)), "That is the mean over frames up to t; expected the frame x_t alone."),
+        (delta(slice(None)), "That is the mean over all frames; expected the frame x_t alone."),
         (delta(pooled=True), "The squared error is averaged over videos before the logarithm; "
-         "wanted the PSNR of each video, then the mean."),
+         "expected the PSNR of each video, then the mean."),
         (delta(wrap=True), "uint8 cannot hold a negative difference: 3 - 5 gives 254. "
-         "Turn frames into floats before you subtract."),
-        (delta(wrap="square"), "uint8 cannot hold a square either: take floats first."),
-        (delta(scale=20), "The mean squared error is a square already: 10 times its logarithm, not 20."),
-        (delta(scale=10 * np.log(10)), "That is the natural logarithm; decibels use "
-         "the logarithm to base 10."),
+         "Convert the frames to float before you subtract."),
+        (delta(wrap="square"), "uint8 cannot hold a square either: convert to float first."),
+        (delta(scale=20), "The mean squared error is already a square: 10 times its logarithm, not 20."),
+        (delta(scale=10 * np.log(10)), "That is the natural logarithm; decibels use the logarithm to base 10."),
     ]  # fmt: skip
-    if np.isclose(found, wanted, atol=1e-6):
-        return f"{wanted:.2f} dB here. In 0 to 255 or in 0 to 1: the peak cancels."
+    if np.isclose(found, expected, atol=1e-6):
+        return f"{expected:.2f} dB here. In 0 to 255 or in 0 to 1: the peak cancels."
     for mistaken, message in mistakes:
         if np.isclose(found, mistaken, atol=1e-6):
             raise Mistake(message)
+    if np.isclose(found, expected, atol=1e-3):
+        return f"{expected:.2f} dB here, up to rounding."
+    if imprecise(np.array(found), np.array(expected)):
+        raise Mistake(IMPRECISE)
     raise Mistake(
-        f"Found {found:.3f} dB, wanted {wanted:.3f}. For each video: mean squared error of frame x_t, "
-        "PSNR of it, the difference of the two; then the mean over videos."
+        f"Found {found:.3f} dB, expected {expected:.3f}. For each video: the mean squared error of frame x_t, "
+        "its PSNR, the difference of the two; then the mean over videos."
     )
 
 
@@ -149,7 +170,7 @@ def _delta(
     wrap: bool | str = False,
     scale: float = 10.0,
 ) -> float:
-    """ΔtPSNR of frame index `at`, done right or with one of the usual mistakes."""
+    """ΔtPSNR at frame index `at`, done correctly or with one of the usual mistakes."""
 
     def decibels(made: np.ndarray) -> np.ndarray:
         x, y = real[:, at], made[:, at]

@@ -1,4 +1,4 @@
-"""Checks of notebook 06: agreement between prompts, how far a world sees, the dictionary from codes to keys."""
+"""Checks of notebook 06: agreement between prompts, how long a rollout wins, the dictionary from codes to keys."""
 
 from __future__ import annotations
 
@@ -8,134 +8,162 @@ from typing import Any
 
 import numpy as np
 
-from genie_lite.course.checking import Mistake, call, exercise
+from genie_lite.course.checking import Mistake, call, exercise, one_number
 
 Function = Callable[..., Any]
 
-# Chosen so that every usual mistake gives a number of its own.
+# Chosen so that each usual mistake gives a number of its own.
 CLASSES = np.array([[0, 0, 0, 1, 2], [1, 1, 1, 1, 0], [2, 2, 0, 2, 2], [0, 1, 1, 0, 2]])
 
 
 @exercise("06.1")
 def agreement(answer: Function) -> str:
     """Share of pairs of different prompts that move alike, averaged over actions."""
-    value = call(answer, CLASSES.copy())
-    if np.size(value) != 1:
-        raise Mistake(f"The answer has shape {np.shape(value)}; wanted one number, the mean over actions.")
-    found = float(np.asarray(value).reshape(()))
+    found = one_number(call(answer, CLASSES.copy()), "the mean over actions")
     alike = CLASSES[:, :, None] == CLASSES[:, None, :]  # [A, P, P]
     actions, prompts = CLASSES.shape
-    wanted = np.mean([[row[i] == row[j] for i, j in combinations(range(prompts), 2)] for row in CLASSES])
-    if np.isclose(found, wanted):
-        return f"{wanted:.2f} here. Its rival is the same number under *any* two actions; show both."
+    expected = np.mean([[row[i] == row[j] for i, j in combinations(range(prompts), 2)] for row in CLASSES])
+    if np.isclose(found, expected):
+        return f"{expected:.2f} here. Its baseline is the same number for *any* two actions; show both."
     flat = CLASSES.ravel()
     across = CLASSES[:, None, :] == CLASSES[None, :, :]  # [A, A, P]
-    turned = (across.sum((0, 1)) - actions).mean() / (actions * (actions - 1))
+    columns = (across.sum((0, 1)) - actions).mean() / (actions * (actions - 1))
     most = np.mean([np.bincount(row).max() / prompts for row in CLASSES])
     mistakes = [
         (alike.mean(), "Every prompt is also compared with itself, which always agrees. Leave the diagonal out."),
         (np.triu(alike).sum((1, 2)).mean() / (prompts * (prompts + 1) / 2),
-         "Every prompt is also compared with itself: begin the upper triangle one above the diagonal (k=1)."),
+         "Every prompt is also compared with itself: start the upper triangle one above the diagonal (k=1)."),
         ((alike.sum((1, 2)) - prompts).mean() / prompts**2,
-         "The pairs are counted right, and divided by P * P; there are P * (P - 1) of them without the diagonal."),
+         "The pairs are counted correctly but divided by P * P; without the diagonal there are P * (P - 1)."),
         ((alike.sum((1, 2)) - prompts).mean() / (prompts * (prompts - 1) / 2),
-         "Each pair is counted twice and divided as if it were counted once."),
+         "Each pair is counted twice, but divided as if it were counted once."),
         ((alike.sum((1, 2)) - prompts).mean() / 2, "That is a number of pairs; divide by how many pairs there are."),
-        (most, "That is the share of the commonest class. Asked is the share of *pairs* that agree."),
-        (turned, "You compare actions from one prompt. Compare prompts under one action: pairs within a row."),
+        (most, "That is the share of the most frequent class. The question is the share of *pairs* that agree."),
+        (columns, "You compare actions from one prompt. Compare prompts under one action: pairs within a row."),
         (np.mean([flat[i] == flat[j] for i, j in combinations(range(flat.size), 2)]),
-         "Pairs with different actions are among them: that is the chance level. Compare within a row only."),
-        (np.mean(CLASSES[:, 1:] == CLASSES[:, :-1]), "Only neighbouring prompts are compared; wanted all pairs."),
-        (1 - wanted, "That is the share of pairs that differ."),
+         "Pairs with different actions are included: that is the chance level. Compare within a row only."),
+        (np.mean(CLASSES[:, 1:] == CLASSES[:, :-1]), "Only neighbouring prompts are compared; expected all pairs."),
+        (1 - expected, "That is the share of pairs that differ."),
     ]  # fmt: skip
     for mistaken, message in mistakes:
         if np.isclose(found, mistaken):
             raise Mistake(message)
     raise Mistake(
-        f"Found {found:.3f}, wanted {wanted:.3f}. In row 0, three that move left among five make 3 of 10 pairs agree."
+        f"Found {found:.3f}, expected {expected:.3f}. In row 0, three prompts of five move left: 3 of 10 pairs agree."
     )
+
+
+def horizon_case() -> tuple[np.ndarray, np.ndarray]:
+    """PSNR of a model and a rival, [6, 24], in which each usual mistake gives a number of its own; the answer is 13."""
+    rng = np.random.default_rng(1414)
+    lead = np.where(np.arange(24) < rng.integers(8, 13), 1.0, -1.0) + rng.normal(0, 0.7, 24)
+    lead = lead + rng.normal(0, 1.6, (6, 24)) + rng.normal(0, 1.2, (6, 1)) + np.linspace(2.5, 0, 24)
+    rival = np.full((6, 24), 10.0)
+    return rival + np.round(lead), rival
 
 
 @exercise("06.2")
 def horizon(answer: Function) -> str:
-    """For how many frames the mean PSNR stays above a rival's, without a gap from the start."""
-    rival = np.full((3, 8), 10.0)
-    gap = rival + [[4, 3, 2, -1, 2, 1, -2, -3], [1, 1, -1, -3, 1, 1, -2, -3], [1, -1, 1, -1, 1, 1, -2, -3]]
-    found = _whole(call(answer, gap, rival))
-    above = gap.mean(0) > rival.mean(0)
-    mistakes = {
-        int(above.sum()): "You count every frame that is above, also one after a gap. Stop at the first that is not.",
-        int(np.flatnonzero(above)[-1])
-        + 1: "That is the last frame above the rival; there is a gap before it. Stop at the first frame below.",
-        2: "One too few: columns 0, 1 and 2 are above, and that makes three frames.",
-        4: "One too many: the first frame that loses does not count.",
-        1: "You wanted every single video to be above. Take the mean over videos first.",
-        int(
-            np.argmin(gap.mean(0))
-        ): "That is where the model is worst. Asked is the first frame at which it no longer wins.",
-        0: "Videos are means over axis 0, and frames stay: `mean(axis=0)`. With 0 it loses at t = 1.",
-    }
-    if found != 3:
+    """For how many frames, from the first on and without a gap, the mean PSNR stays above a rival's."""
+    model, rival = horizon_case()
+    found, expected = _whole(call(answer, model, rival)), 13
+    if found != expected:
+        mistake = _horizon_mistakes(model, rival).get(found)
         raise Mistake(
-            mistakes.get(
-                found, f"Found {found}, wanted 3: means above the rival's are at t = 1, 2, 3 and, after a gap, 5 and 6."
-            )
+            mistake
+            or f"Found {found}, expected {expected}: the mean over videos is above the rival's at t = 1 to {expected}, "
+            "and again, after a gap, later."
         )
-    if (best := _whole(call(answer, rival + 1, rival))) != 8:
+    if (best := _whole(call(answer, rival + 1, rival))) != 24:
         raise Mistake(
-            f"A model that always wins gives {best}; wanted all 8 frames. (argmax of nothing but False is 0.)"
+            f"A model that always wins gives {best}; expected all 24 frames. (argmax of nothing but False is 0.)"
         )
-    if (worst := _whole(call(answer, rival - 1, rival))) != 0:
-        raise Mistake(f"A model that loses at t = 1 gives {worst}; wanted 0.")
+    late = rival - np.where(np.arange(24) < 3, 1, -1)
+    if (worst := _whole(call(answer, late, rival))) != 0:
+        raise Mistake(f"A model that loses at t = 1 and wins later gives {worst}; expected 0.")
     if _whole(call(answer, rival, rival)) != 0:
-        raise Mistake("A tie counts as a win: wanted strictly above, `>`.")
-    uneven = np.array([[10.0, 10], [30, 30]])  # the rival itself differs from frame to frame and video to video
+        raise Mistake("A tie counts as a win: expected strictly above, `>`.")
+    uneven = np.array([[10.0, 10], [30, 30]])  # the rival itself differs between videos
     if (found := _whole(call(answer, uneven + [[6, -3], [-4, 1]], uneven))) != 1:
         raise Mistake(
-            f"With videos of very different PSNR the answer is {found}; wanted 1. Compare means, frame by frame."
+            f"With videos of very different PSNR the answer is {found}; expected 1. Compare means, frame by frame."
         )
-    return "With copying as the rival, a number that no still picture can fool."
+    return "With copying as the rival, this is a number that no still picture can fool."
+
+
+def _horizon_mistakes(model: np.ndarray, rival: np.ndarray) -> dict[int, str]:
+    wins = model.mean(0) > rival.mean(0)
+    each = (model > rival).cumprod(1).sum(1)
+    wrong_axis = "`mean(axis=1)` averages over frames. Average over videos, `mean(axis=0)`, so that frames remain."
+    return {
+        int(wins.sum()): "You count every frame that is above, including those after a gap. Stop at the first loss.",
+        int(np.flatnonzero(wins)[-1]) + 1: "That is the last frame above the rival; there is a gap before it. Stop at "
+        "the first frame that is not above.",
+        int(np.cumprod(wins).sum()) - 1: "One too few: an index starts at 0, and the answer is a number of frames.",
+        int(np.cumprod(wins).sum()) + 1: "One too many: the first frame that loses does not count.",
+        int(np.cumprod((model > rival).all(0)).sum()): "You require every single video to be above. Take the mean over "
+        "videos first.",
+        int(np.cumprod((model > rival).any(0)).sum()): "You require only some video to be above. Take the mean over "
+        "videos first.",
+        int(np.cumprod((model > rival).mean(0) > 0.5).sum()): "You count in how many videos the model wins. Compare "
+        "the mean PSNR of the two.",
+        int(each.mean().round()): "You take the horizon of each video, then the mean. Take the mean PSNR over videos "
+        "first.",
+        int(np.median(each)): "You take the horizon of each video, then the median. Take the mean PSNR over videos "
+        "first.",
+        int(each.max()): "That is the horizon of the best video. Take the mean PSNR over videos first.",
+        int(np.argmin((model - rival).mean(0))): "That is where the model does worst. The question is where it first "
+        "stops winning.",
+        int(np.cumprod(model.mean(1) > rival.mean(1)).sum()): wrong_axis,
+        int(np.argmax(model.mean(1) <= rival.mean(1))): wrong_axis,
+    }
 
 
 @exercise("06.3")
 def dictionary(answer: Function) -> str:
-    """The commonest game action of each code, -1 for codes that never occur."""
+    """The most frequent game action of each code, -1 for codes that never occur."""
     latent = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3])
     env = np.array([7, 7, 1, 7, 0, 4, 4, 2, 2, 5, 0, 5, 1, 5, 8])
-    order = np.random.default_rng(0).permutation(len(latent))
-    result = np.asarray(call(answer, latent[order], env[order], 5))
-    wanted = np.array([7, 2, -1, 5, -1])
+    forward = np.arange(len(latent))
+    for order in (forward, forward[::-1], np.random.default_rng(0).permutation(len(latent))):  # ties: in any order
+        _check_dictionary(np.asarray(call(answer, latent[order], env[order], 5)), latent, env)
+    return "Nothing in it looks at the picture. If an agent plays well through it, the skill is in the codes."
+
+
+def _check_dictionary(result: np.ndarray, latent: np.ndarray, env: np.ndarray) -> None:
+    expected = np.array([7, 2, -1, 5, -1])
     if result.shape != (5,):
         raise Mistake(
-            f"The result has shape {result.shape}; wanted one entry for each of the A codes, also for those that never "
-            "occur: (5,) here."
+            f"The result has shape {list(result.shape)}; expected one entry per code, [A] = [5], even for codes that "
+            "never occur."
         )
-    if np.array_equal(result, wanted):
-        return "Nothing in it looks at the picture. If an agent plays well through it, the codes carry the skill."
-    unused = [2, 4]
-    if (result[unused] != -1).any():
-        raise Mistake(f"Code 2 never occurs, and gets {result[2]}; wanted -1: nothing is known of it.")
-    means = np.array([np.mean(env[latent == a]) for a in (0, 1, 3)])
-    got = result[[0, 1, 3]]
+    if np.array_equal(result, expected):
+        return
+    if (result[[2, 4]] != -1).any():
+        raise Mistake(f"Code 2 never occurs, and gets {result[2]}; expected -1: nothing is known about it.")
+    used, got = (0, 1, 3), result[[0, 1, 3]]
+    means = np.array([np.mean(env[latent == a]) for a in used])
+    if np.array_equal(got, [7, 4, 5]):
+        raise Mistake("Code 1 goes twice with 2 and twice with 4: of equally frequent actions take the smaller.")
     if np.abs(got - means).max() < 1:
         raise Mistake(
-            "That is the mean of the actions. Actions are names: *left* plus *jump* means nothing. Take the commonest."
+            "That is the mean of the actions. Actions are names: *left* plus *jump* means nothing. Take the most "
+            "frequent one."
         )
-    if got[1] == 4 and got[0] == 7 and got[2] == 5:
-        raise Mistake("Code 1 goes twice with 2 and twice with 4: of equally frequent actions the smaller was wanted.")
-    if all(g == np.sum(env[latent == a] == w) for a, w, g in zip((0, 1, 3), (7, 2, 5), got, strict=True)):
-        raise Mistake("That is how *often* the commonest action occurs. Wanted is which one: argmax instead of max.")
-    if np.array_equal(got, [np.max(env[latent == a]) for a in (0, 1, 3)]):
-        raise Mistake("That is the largest number among the actions, not the commonest action.")
+    if all(g == np.sum(env[latent == a] == w) for a, w, g in zip(used, (7, 2, 5), got, strict=True)):
+        raise Mistake("That is how *often* the most frequent action occurs, not which one it is: argmax, not max.")
+    if np.array_equal(got, [np.max(env[latent == a]) for a in used]):
+        raise Mistake("That is the largest action number, not the most frequent action.")
+    if np.array_equal(got, [np.min(env[latent == a]) for a in used]):
+        raise Mistake("That is the smallest action number, not the most frequent action.")
     raise Mistake(
-        f"Found {result.tolist()}, wanted {wanted.tolist()}. Count the game actions of each code; take the commonest."
+        f"Found {result.tolist()}, expected {expected.tolist()}. Count the game actions of each code; take the most "
+        "frequent."
     )
 
 
 def _whole(value: Any) -> int:
-    if np.size(value) != 1:
-        raise Mistake(f"The answer has shape {np.shape(value)}; wanted one whole number of frames.")
-    number = float(np.asarray(value).reshape(()))
+    number = one_number(value, "a whole number of frames")
     if number != round(number):
-        raise Mistake(f"The answer is {number}; wanted a whole number of frames.")
+        raise Mistake(f"The answer is {number}; expected a whole number of frames.")
     return int(number)

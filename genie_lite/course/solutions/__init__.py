@@ -1,1 +1,1 @@
-"""Solutions of the exercises, one module a notebook; `course.show_solution("01.1")` shows one."""
+"""Solutions of the exercises, one module per notebook; `course.show_solution("01.1")` shows one."""

@@ -7,7 +7,10 @@ import numpy as np
 from genie_lite.course.checking import solution
 
 
-@solution("01.1", why="Episode by episode: a start is good while its last frame lies before the episode's end.")
+@solution(
+    "01.1",
+    why="Go episode by episode: a start is valid while the last frame of its clip lies before the end of the episode.",
+)
 def clip_starts(episode_starts: np.ndarray, num_frames: int, length: int, stride: int) -> list[int]:
     ends = [*episode_starts[1:], num_frames]
     starts: list[int] = []
@@ -16,14 +19,14 @@ def clip_starts(episode_starts: np.ndarray, num_frames: int, length: int, stride
     return starts
 
 
-@solution("01.2", why="Float first, for uint8 differences wrap around; the mean is over H, W and C only.")
+@solution("01.2", why="Convert to float first, since uint8 differences wrap around; average over H, W and C only.")
 def copy_psnr(clips: np.ndarray) -> np.ndarray:
     clips = clips.astype(np.float64) / 255
     error = np.square(clips[:, 1:] - clips[:, :-1]).mean(axis=(2, 3, 4))
     return -10 * np.log10(error)
 
 
-@solution("01.3", why="Two ranges share a number when each begins before the other ends; 0 levels are all of them.")
+@solution("01.3", why="Two ranges overlap when each begins before the other ends; 0 levels means all of them.")
 def share_levels(a: tuple[int, int], b: tuple[int, int]) -> bool:
     if a[1] == 0 or b[1] == 0:
         return True

@@ -9,7 +9,7 @@ from genie_lite.course.checking import solution
 
 @solution("06.1")
 def agreement(classes: np.ndarray) -> float:
-    """All ordered pairs that agree, less each prompt with itself, over the P (P - 1) there are."""
+    """Ordered pairs that agree, minus each prompt with itself, divided by P (P - 1)."""
     P = classes.shape[1]
     alike = classes[:, :, None] == classes[:, None, :]
     return float((alike.sum(axis=(1, 2)) - P).mean() / (P * (P - 1)))
@@ -17,14 +17,14 @@ def agreement(classes: np.ndarray) -> float:
 
 @solution("06.2")
 def horizon(model: np.ndarray, rival: np.ndarray) -> int:
-    """A running product of wins is 1 until the first loss, and 0 ever after."""
+    """A running product of wins is 1 until the first loss and 0 from then on."""
     wins = model.mean(axis=0) > rival.mean(axis=0)
     return int(np.cumprod(wins).sum())
 
 
 @solution("06.3")
 def dictionary(latent: np.ndarray, env: np.ndarray, A: int) -> np.ndarray:
-    """bincount counts, argmax takes the first of equally frequent ones."""
+    """`bincount` counts; `argmax` takes the first, and so the smallest, of equally frequent actions."""
     keys = np.full(A, -1)
     for a in np.unique(latent):
         keys[a] = np.bincount(env[latent == a]).argmax()

@@ -1,4 +1,4 @@
-"""Any video to frames: video files become episodes of the frame size a model wants."""
+"""Reading video files as episodes, in the frame size that a model wants."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageSequence
 
 from genie_lite.data.errors import DatasetError
 from genie_lite.data.fit import fit_frames
 
 SUFFIXES = (".mp4", ".gif", ".webm", ".mov", ".mkv", ".avi", ".m4v")
+WANTED = f"wanted a video ({', '.join(SUFFIXES)})"
+MAX_PIXELS = 2**25  # of one picture: 8K video
 
 
 def read_videos(path: Path, frame_size: tuple[int, int] = (64, 64)) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Read one video, or every video of a folder in the order of their names; each file is one episode.
 
     Returns frames uint8 [F, H, W, 3], episode_starts int64 [E], attributes. Frames are held in memory (12 KiB each at
-    64x64): for hours of video, write them once with `write_dataset`. DatasetError for a file that cannot be decoded.
+    64x64): write hours of video once with `write_dataset` instead. DatasetError for a file that cannot be decoded.
     """
     files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
     if not files:
@@ -33,24 +36,47 @@ def read_videos(path: Path, frame_size: tuple[int, int] = (64, 64)) -> tuple[np.
 
 def video_frames(file: Path, frame_size: tuple[int, int]) -> Iterator[np.ndarray]:
     """The pictures of one video, uint8 [H, W, 3], fitted by centre crop and area resize, decoded one at a time."""
+    count = 0
+    try:
+        if not file.is_file():
+            raise DatasetError(f"{file}: found no regular file, {WANTED}")
+        for picture in _gif_pictures(file) if file.suffix.lower() == ".gif" else _av_pictures(file):
+            yield fit_frames(picture, frame_size)
+            count += 1
+    except DatasetError:
+        raise
+    except Exception as error:  # noqa: BLE001 - decoders raise whatever a damaged file makes them stumble over
+        raise DatasetError(
+            f"{file}: cannot be decoded after {count} frames ({error}); {WANTED} that plays, convert or remove it"
+        ) from error
+    if count == 0:
+        raise DatasetError(f"{file}: found a video without frames; remove it")
+
+
+def _av_pictures(file: Path) -> Iterator[np.ndarray]:
     try:
         import av
     except ImportError as error:
         raise DatasetError(f"{file}: reading videos needs PyAV, which is missing; `pip install av`") from error
-    count = 0
-    try:
-        with av.open(str(file)) as container:
-            if not container.streams.video:
-                raise DatasetError(f"{file}: found no pictures in it, wanted a video ({', '.join(SUFFIXES)})")
-            for picture in container.decode(video=0):
-                yield fit_frames(picture.to_ndarray(format="rgb24"), frame_size)
-                count += 1
-    except (OSError, ValueError) as error:  # PyAV's errors derive from these
-        if isinstance(error, DatasetError):
-            raise
+    with av.open(str(file)) as container:
+        if not container.streams.video:
+            raise DatasetError(f"{file}: found no pictures in it, {WANTED}")
+        _check_size(file, container.streams.video[0].width, container.streams.video[0].height)
+        for picture in container.decode(video=0):
+            _check_size(file, picture.width, picture.height)
+            yield picture.to_ndarray(format="rgb24")
+
+
+def _gif_pictures(file: Path) -> Iterator[np.ndarray]:
+    """By Pillow: of a GIF without delays, as Pillow writes it by default, PyAV decodes the first picture only."""
+    with Image.open(file, formats=["GIF"]) as gif:
+        _check_size(file, gif.width, gif.height)
+        for picture in ImageSequence.Iterator(gif):
+            yield np.asarray(picture.convert("RGB"))
+
+
+def _check_size(file: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
         raise DatasetError(
-            f"{file}: cannot be decoded after {count} frames ({error}); wanted a video "
-            f"({', '.join(SUFFIXES)}) that plays, convert or remove it"
-        ) from error
-    if count == 0:
-        raise DatasetError(f"{file}: found a video without frames; remove it")
+            f"{file}: found pictures of {width} x {height}, wanted at most {MAX_PIXELS:,} pixels; shrink the video"
+        )

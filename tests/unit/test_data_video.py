@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from pathlib import Path
 
-import imageio.v3 as imageio
 import numpy as np
 import pytest
+from PIL import Image
 
 from genie_lite.data import ClipLoader, DatasetError, fit_frames, open_dataset, write_dataset
 
@@ -32,10 +34,15 @@ def write_mp4(path: Path, video: np.ndarray) -> None:
         container.mux(stream.encode(None))
 
 
+def write_gif(path: Path, video: np.ndarray, **options: int) -> None:
+    first, *others = [Image.fromarray(picture) for picture in video]
+    first.save(path, save_all=True, append_images=others, **options)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_mp4(tmp_path / "b.mp4", moving(12, 96, 160))
-    imageio.imwrite(tmp_path / "a.gif", moving(7, 64, 64), duration=100)
+    write_gif(tmp_path / "a.gif", moving(7, 64, 64), duration=100)
     (tmp_path / "notes.txt").write_text("not a video")
     return tmp_path
 
@@ -72,11 +79,38 @@ def test_videos_can_be_kept_as_a_dataset(folder: Path, tmp_path: Path) -> None:
     assert open_dataset(tmp_path / "kept.zarr").num_frames == 12
 
 
-@pytest.mark.parametrize("content", [b"", b"not a video at all", bytes(5_000)])
-def test_unreadable_videos_are_named(folder: Path, content: bytes) -> None:
-    (folder / "c.mp4").write_bytes(content)
-    with pytest.raises(DatasetError, match="c.mp4: "):
+@pytest.mark.parametrize("content", [b"", b"not a video at all", bytes(5_000), b"GIF89a", b"GIF89a" + bytes(500)])
+@pytest.mark.parametrize("name", ["c.mp4", "c.gif"])
+def test_unreadable_videos_are_named(folder: Path, content: bytes, name: str) -> None:
+    (folder / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=f"{name}: "):
         open_dataset(folder)
+
+
+@pytest.mark.parametrize("options", [{}, {"duration": 0}, {"duration": 10}, {"duration": 500, "loop": 0}])
+def test_every_picture_of_a_gif_is_read_whatever_its_delays(tmp_path: Path, options: dict[str, int]) -> None:
+    video = moving(20, 64, 64)
+    write_gif(tmp_path / "a.gif", video, **options)
+    dataset = open_dataset(tmp_path / "a.gif")
+    assert dataset.num_frames == 20
+    np.testing.assert_allclose(dataset.read_chunk(0)[:, 32, 32], video[:, 32, 32], atol=6)
+
+
+def test_a_huge_canvas_is_refused_before_it_is_decoded(folder: Path) -> None:
+    content = bytearray((folder / "a.gif").read_bytes())
+    content[6:10] = struct.pack("<HH", 65_535, 65_535)
+    (folder / "a.gif").write_bytes(content)
+    with pytest.raises(DatasetError, match="a.gif: found pictures of 65535 x 65535|a.gif: .*exceeds limit"):
+        open_dataset(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this platform")
+@pytest.mark.parametrize("name", ["c.mp4", "c.gif"])
+def test_a_pipe_is_never_waited_for(folder: Path, name: str) -> None:
+    os.mkfifo(folder / name)
+    for path in (folder, folder / name):
+        with pytest.raises(DatasetError, match=f"{name}: found no regular file"):
+            open_dataset(path)
 
 
 def test_a_video_cut_off_is_named_or_shorter(folder: Path) -> None:

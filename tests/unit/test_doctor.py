@@ -61,7 +61,6 @@ def test_a_complete_machine_is_ok_and_every_line_says_what_it_means() -> None:
     [
         ("torch", "torch"),
         ("av", "videos"),
-        ("imageio", "videos"),
         ("zarr", "sample"),
         ("numcodecs", "checkpoint"),
         ("jupyterlab", "jupyterlab"),

@@ -14,9 +14,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.stages import OurStep, PlainStep, some_frames
-from genie_lite import load_config
 from genie_lite.api import Genie
-from genie_lite.cli_options import setting
+from genie_lite.config import load_config, parse_overrides
 from genie_lite.data import open_dataset, sample_dataset
 
 WHO = ("nothing", "ours", "plain")  # nothing: the models are made, no step is taken
@@ -41,9 +40,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--data")
     parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--set", type=setting, action="append", default=[], metavar="KEY=VALUE", help="a setting")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
     options = parser.parse_args()
-    config = load_config(options.preset, dict(options.set))
+    config = load_config(options.preset, parse_overrides(options.set))
     size = config.model.frame_size
     dataset = open_dataset(options.data, size) if options.data else sample_dataset("train", size)
     frames = some_frames(dataset, getattr(config.training, options.stage), options.device)

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.measure import Work, hardware, interleave
-from benchmarks.stages import STAGES, PlainStep, some_frames
-from genie_lite import load_config
+from benchmarks.stages import PlainStep, some_frames
 from genie_lite.api import Genie
+from genie_lite.config import COURSE_STAGES, load_config
 from genie_lite.data import sample_dataset
 from genie_lite.nn.attention import attend
 from genie_lite.training.muon import Muon
@@ -88,7 +88,7 @@ def products() -> Iterator[Contest]:
     """A plain training step, and its matrix products alone: with these kernels the same function takes no less."""
     config = load_config("laptop")
     videos = sample_dataset("train", config.model.frame_size)
-    for stage in STAGES:
+    for stage in COURSE_STAGES:
         step = PlainStep(config, stage, some_frames(videos, getattr(config.training, stage), "cpu"))
         with _Products() as recorded:
             step()

@@ -21,9 +21,9 @@ from benchmarks.measure import Work, interleave, matmul_flops, ratio, summary
 from benchmarks.memory import peak_memory
 from benchmarks.plain import plain_copy
 from benchmarks.plain_play import PlainPlay
-from benchmarks.stages import PAPER_STAGES, STAGES, OurStep, PlainStep, precision_of, some_frames
+from benchmarks.stages import PAPER_STAGES, OurStep, PlainStep, precision_of, some_frames
 from genie_lite.api import Genie
-from genie_lite.config import Config, DataConfig
+from genie_lite.config import COURSE_STAGES, Config, DataConfig
 from genie_lite.data import ClipLoader, FrameDataset, coinrun, collect, data_folder, policies, procgen_available
 from genie_lite.inference import Rollout
 from genie_lite.machine import cores
@@ -50,7 +50,7 @@ class Bench:
 
 def training(bench: Bench, seconds: float) -> Report:
     """Steps and frames a second of each stage, the package's step and the plain one taking turns."""
-    stages = {stage: _train(bench, stage, seconds / len(STAGES)) for stage in STAGES}
+    stages = {stage: _train(bench, stage, seconds / len(COURSE_STAGES)) for stage in COURSE_STAGES}
     return {"stages": stages, "matmul_flops": matmul(bench)}
 
 
@@ -79,7 +79,7 @@ def _train(bench: Bench, stage: str, seconds: float) -> Report:
 
 def matmul(bench: Bench) -> dict[str, float]:
     """FLOP/s of a large matrix product in each number format that a stage trains in here."""
-    stages = {getattr(bench.config.training, stage) for stage in (*STAGES, *PAPER_STAGES)}
+    stages = {getattr(bench.config.training, stage) for stage in (*COURSE_STAGES, *PAPER_STAGES)}
     quick = {precision_of(settings, bench.device) for settings in stages}
     return {dtype: matmul_flops(bench.device, dtype) for dtype in sorted(quick | {"float32"})}
 
@@ -146,11 +146,11 @@ def _plain_player(world: PlainPlay) -> Work:
 def reading(bench: Bench, seconds: float) -> Report:
     """Frames a second that one thread reads for a stage, against those that the stage trains on."""
     stages = {}
-    for stage in STAGES:
+    for stage in COURSE_STAGES:
         settings = getattr(bench.config.training, stage)
         loader = ClipLoader(bench.dataset, settings.clips, settings.frames, settings.frame_stride, prefetch=0)
         step = OurStep(bench.config, stage, some_frames(bench.dataset, settings, bench.device))
-        rates = bench.turns({"read": _reader(loader), "train": step}, seconds / len(STAGES))
+        rates = bench.turns({"read": _reader(loader), "train": step}, seconds / len(COURSE_STAGES))
         per_step = settings.clips * settings.frames
         frames = {name: summary([r * per_step for r in rate]) for name, rate in rates.items()}
         stages[stage] = {"frames_per_second": frames, "ratio": ratio(rates, "read", "train")}
@@ -209,7 +209,7 @@ def _games(data: DataConfig, threads: int) -> Work:
 def memory(bench: Bench, seconds: float) -> Report:
     """Peak GB of a few training steps in a fresh process."""
     stages = {}
-    for stage in STAGES[:1] if bench.quick else STAGES:
+    for stage in COURSE_STAGES[:1] if bench.quick else COURSE_STAGES:
         peaks = {
             who: peak_memory(bench.preset, stage, who, bench.device, bench.data) for who in ("nothing", "ours", "plain")
         }

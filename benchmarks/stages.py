@@ -14,7 +14,6 @@ from genie_lite.training.loop import Losses, training_step
 from genie_lite.training.optim import build_optimizers, set_progress
 from genie_lite.training.stages import PARTS, genie_losses, tokenizer_losses
 
-STAGES = ("tokenizer", "latent_action", "dynamics")
 PAPER_STAGES = ("tokenizer", "genie")  # the paper's two phases
 
 

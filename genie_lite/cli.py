@@ -1,150 +1,293 @@
-"""The stages of the course from a shell: `genie-lite --help` lists them.
+"""The stages of the course from a shell; `genie-lite --help` lists the commands.
 
-Every command is a thin dress over one function of the package, imported only when it runs.
-Exit status: 0 done, 1 a check found something wrong, 2 it could not be done (one line says why), 130 stopped by Ctrl-C.
+Each command is a dataclass, checked by pydantic as the settings are; tyro makes its options from the fields and their
+comments. (typer can do the same, but brings six packages where tyro brings two, and wants the limits a second time, in
+options of its own.)
+
+Exit status: 0 done, 1 a check found a problem, 2 the command could not be carried out, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, dataclass_transform
 
-from genie_lite.cli_options import SPLITS, STAGES, parser
-from genie_lite.config import Config, load_config, presets
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
+from tyro.extras import SubcommandApp
+
+from genie_lite.config import STAGE_BEFORE, STAGES, Config, ConfigError, Stage, load_config, parse_overrides, presets
+from genie_lite.config.errors import checked
+from genie_lite.config.schema import Count, Number, Seed
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
     from genie_lite.data import FrameDataset
 
+T = TypeVar("T")
+SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
+
+Preset = Annotated[str, arg(metavar="PRESET", help="a preset's name, or a .yaml file")]
+Overrides = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="KEY=VALUE", help="change one setting")]
+Videos = Annotated[str, arg(metavar="FOLDER", help="videos: of genie-lite collect, or your own")]
+World = Annotated[Positional[str], arg(metavar="CHECKPOINT", help="a shipped name, or a checkpoint folder")]
+Folder = Annotated[Path, arg(metavar="FOLDER")]
+Checkpoint = Annotated[str | None, arg(metavar="CHECKPOINT")]
+OptionalCount = Annotated[Count | None, arg(metavar="N")]
+File = Annotated[Path | None, arg(metavar="FILE")]
+
+app, data_app = SubcommandApp(), SubcommandApp()
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `arguments` default to the shell's."""
-    options = parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    about = "Learn Genie by building it: the stages of the course from a shell. With --traceback, errors show where."
+    chosen = [word for word in words if word != "--traceback"]
     try:
-        return int(COMMANDS[options.command](options) or 0)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"\nStopped. {options.when_stopped.format(**vars(options))}\n")
-        return 130
+        command = app.cli(prog="genie-lite", description=about, args=chosen, config=(FlagCreatePairsOff,))
+        try:
+            return int(command.run() or 0)
+        except KeyboardInterrupt:
+            sys.stderr.write(f"\nStopped. {command.when_stopped.format(**vars(command))}\n")
+            return 130
     except (ValueError, OSError) as error:  # every error class of the package is a ValueError
-        if options.traceback:
+        if "--traceback" in words:
             raise
         sys.stderr.write(f"genie-lite: {' '.join(str(error).split())}\n")
         return 2
 
 
+class Command:
+    """What every command has: `run`, and a line for whoever stops it with Ctrl-C."""
+
+    when_stopped: ClassVar[str] = "Nothing was saved."
+
+    def run(self) -> int | None:
+        raise NotImplementedError
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def command(name: str, group: SubcommandApp = app) -> Callable[[type[T]], type[T]]:
+    """Class decorator: a command of this name, whose options are the fields of the class."""
+    return lambda kind: group.command(name=name)(checked(dataclass(frozen=True, kw_only=True)(kind)))
+
+
 # ------------------------------------------------------------------------------------------------ the commands
 
 
-def _doctor(options: argparse.Namespace) -> int:
-    import genie_lite
+@command("doctor")
+class Doctor(Command):
+    """Show what is installed, what is missing, and what this machine can do."""
 
-    report = genie_lite.doctor()
-    _say(report)
-    return 0 if report.ok else 1
+    def run(self) -> int:
+        import genie_lite
 
-
-def _presets(options: argparse.Namespace) -> None:
-    for name in presets():
-        _say(name)
-
-
-def _params(options: argparse.Namespace) -> None:
-    import torch
-
-    from genie_lite.api import Genie
-
-    config = _config(options)
-    with torch.device("meta"):
-        genie = Genie(config)
-    for name, model in genie.named_children():
-        _say(f"{name:16}{_count(model):>16,}")
-    _say(f"{'together':16}{_count(genie):>16,}")
+        report = genie_lite.doctor()
+        _say(report)
+        return 0 if report.ok else 1
 
 
-def _collect(options: argparse.Namespace) -> None:
-    from genie_lite.data import collect
+@command("presets")
+class Presets(Command):
+    """List the presets that ship."""
 
-    config = _config(options)
-    for split in SPLITS if options.split == "both" else (options.split,):
-        dataset = collect(config.data, options.out / f"{split}.zarr", split=split, frames=options.frames)
-        _say(_describe(dataset))
-
-
-def _data_check(options: argparse.Namespace) -> int:
-    from genie_lite.data import check_dataset
-
-    problems = check_dataset(options.path)
-    for problem in problems:
-        _say(problem)
-    _say(f"{options.path}: {len(problems) or 'no'} {'problem' if len(problems) == 1 else 'problems'} found")
-    return 1 if problems else 0
+    def run(self) -> None:
+        for name in presets():
+            _say(name)
 
 
-def _data_sample(options: argparse.Namespace) -> None:
-    from genie_lite.data import sample_dataset
+@command("params")
+class Params(Command):
+    """Count the parameters of each model of a preset."""
 
-    for split in SPLITS:
-        dataset = sample_dataset(split)
-        if options.out is not None:
-            target = options.out / f"{split}.zarr"
-            if target.exists():
-                raise FileExistsError(f"{target}: exists already; delete it or choose another --out folder")
-            shutil.copytree(dataset.path, target)
-        _say(_describe(dataset))
+    preset: Positional[Preset]
+    set: Overrides = ()
 
+    def run(self) -> None:
+        import torch
 
-def _train(options: argparse.Namespace) -> None:
-    import genie_lite
-    from genie_lite import training
-    from genie_lite.nn import processes
+        from genie_lite.api import Genie
 
-    config = _config(options)
-    dataset = _dataset(options.data, "train", config)
-    run_dir = options.run / options.stage
-    if (run_dir / "state").exists() and not options.resume:
-        raise FileExistsError(f"{run_dir}: holds a run already; add --resume to go on with it, or choose another --run")
-    start = None if options.start is None else genie_lite.load(options.start)
-    shared: dict[str, Any] = {"start": start, "tensorboard": options.tensorboard}
-    if options.stage == "tokenizer":
-        training.train_tokenizer(config, dataset, run_dir, **shared)
-    else:
-        parts = ("latent_action", "dynamics") if options.stage == "genie" else (options.stage,)
-        training.train_genie(config, dataset, run_dir, tokenizer=_base(options), parts=parts, **shared)
-    if processes.rank() == 0:
-        _say(f"Trained: {run_dir / 'checkpoint'}")
+        config = load_config(self.preset, parse_overrides(self.set))
+        with torch.device("meta"):
+            genie = Genie(config)
+        for name, model in genie.named_children():
+            _say(f"{name:16}{_count(model):>16,}")
+        _say(f"{'together':16}{_count(genie):>16,}")
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    import genie_lite
-    from genie_lite.evaluation import evaluate_genie
+@command("collect")
+class Collect(Command):
+    """Collect CoinRun videos into FOLDER/train.zarr and FOLDER/test.zarr."""
 
-    genie = genie_lite.load(options.checkpoint)
-    dataset = _dataset(options.data, "test", genie.config)
-    stride = options.stride or genie.config.training.dynamics.frame_stride
-    fvd = {"fvd_weights": options.fvd_weights, "fvd_sha256": options.fvd_sha256} if options.fvd_weights else {}
-    report = evaluate_genie(genie, dataset, clips=options.clips, frames=options.frames, stride=stride, **fvd)
-    _say(report)
-    if options.json is not None:
-        _say(f"Written: {report.to_json(options.json)}")
+    out: Folder  # where the videos go
+    preset: Preset = "laptop"
+    split: Literal["train", "test", "both"] = "both"  # which of the two
+    frames: OptionalCount = None  # frames of each split (None: the preset's)
+    set: Overrides = ()
+    when_stopped = "What was collected is in {out}; the same command continues from there."
+
+    def run(self) -> None:
+        from genie_lite.data import collect
+
+        data = load_config(self.preset, parse_overrides(self.set)).data
+        for split in SPLITS if self.split == "both" else (self.split,):
+            _say(_describe(collect(data, self.out / f"{split}.zarr", split=split, frames=self.frames)))
 
 
-def _play(options: argparse.Namespace) -> None:
-    import genie_lite
+app.command(data_app, name="data", help="Check a dataset, or show the videos that ship.")
 
-    genie = genie_lite.load(options.checkpoint)
-    session = genie.play(
-        options.prompt, maskgit_steps=options.maskgit_steps, temperature=options.temperature, seed=options.seed
+
+@command("check", data_app)
+class DataCheck(Command):
+    """Look for damage in a dataset; the exit status is 1 if there is any."""
+
+    path: Annotated[Positional[str], arg(metavar="PATH")]  # a Zarr folder or URL
+
+    def run(self) -> int:
+        from genie_lite.data import check_dataset
+
+        problems = check_dataset(self.path)
+        for problem in problems:
+            _say(problem)
+        _say(f"{self.path}: {len(problems) or 'no'} {'problem' if len(problems) == 1 else 'problems'} found")
+        return 1 if problems else 0
+
+
+@command("sample", data_app)
+class DataSample(Command):
+    """Show the CoinRun videos that ship."""
+
+    out: Annotated[Path | None, arg(metavar="FOLDER")] = None  # folder to copy them to, for train and evaluate
+
+    def run(self) -> None:
+        from genie_lite.data import sample_dataset
+
+        for split in SPLITS:
+            dataset = sample_dataset(split)
+            if self.out is not None:
+                target = self.out / f"{split}.zarr"
+                if target.exists():
+                    raise FileExistsError(f"{target}: exists already; delete it or choose another --out folder")
+                shutil.copytree(dataset.path, target)
+            _say(_describe(dataset))
+
+
+@command("train")
+class Train(Command):
+    """Train one stage."""
+
+    stage: Positional[Stage]  # genie trains latent_action and dynamics together
+    data: Videos
+    run_folder: Annotated[Path, arg(name="run", metavar="FOLDER")]  # logs, samples, checkpoint go to FOLDER/STAGE
+    preset: Preset = "laptop"
+    base: Checkpoint = None  # checkpoint to build on (None: what the stage before left in --run)
+    start: Checkpoint = None  # checkpoint whose weights to begin with (None: random weights)
+    tensorboard: bool = False  # also log for TensorBoard
+    resume: bool = False  # continue the run that is in --run
+    set: Overrides = ()
+    when_stopped = "What was trained is in {run_folder}; the same command with --resume continues from there."
+
+    def run(self) -> None:
+        import genie_lite
+        from genie_lite import training
+        from genie_lite.nn import processes
+
+        config = load_config(self.preset, parse_overrides(self.set))
+        dataset = _dataset(self.data, "train", config)
+        folder = self.run_folder / self.stage
+        if (folder / "state").exists() and not self.resume:
+            raise FileExistsError(f"{folder}: holds a run; add --resume to continue it, or choose another --run")
+        start = None if self.start is None else genie_lite.load(self.start)
+        shared: dict[str, Any] = {"start": start, "tensorboard": self.tensorboard}
+        if self.stage == "tokenizer":
+            training.train_tokenizer(config, dataset, folder, **shared)
+        else:
+            training.train_genie(config, dataset, folder, tokenizer=self._base(), parts=STAGES[self.stage], **shared)
+        if processes.rank() == 0:
+            _say(f"Trained: {folder / 'checkpoint'}")
+
+    def _base(self) -> Genie:
+        """The Genie that this stage builds on: --base, or what the stage before left in the same --run."""
+        import genie_lite
+
+        if self.base is not None:
+            return genie_lite.load(self.base)
+        before = STAGE_BEFORE[self.stage]
+        checkpoint = self.run_folder / before / "checkpoint"
+        if not checkpoint.is_dir():
+            raise FileNotFoundError(
+                f"{checkpoint}: not there, and {self.stage} builds on it; "
+                f"run genie-lite train {before} with this --run first, or name a checkpoint with --base"
+            )
+        return genie_lite.load(checkpoint)
+
+
+@command("evaluate")
+class Evaluate(Command):
+    """Measure a trained Genie on videos that it has not seen."""
+
+    checkpoint: World
+    data: Videos
+    clips: Count = 200  # number of clips
+    frames: Count = 16  # frames per clip
+    stride: OptionalCount = None  # stored frames from one frame of a clip to the next (None: as trained)
+    fvd_weights: str | None = None  # also measure FVD with the I3D network in this i3d_torchscript.pt (or URL)
+    fvd_sha256: str | None = None  # SHA-256 that those weights must have
+    json: File = None  # also write the numbers to this file
+
+    def run(self) -> None:
+        import genie_lite
+        from genie_lite.evaluation import evaluate_genie
+
+        genie = genie_lite.load(self.checkpoint)
+        dataset = _dataset(self.data, "test", genie.config)
+        stride = self.stride or genie.config.training.dynamics.frame_stride
+        fvd: dict[str, Any] = {"fvd_weights": self.fvd_weights, "fvd_sha256": self.fvd_sha256}
+        report = evaluate_genie(
+            genie, dataset, clips=self.clips, frames=self.frames, stride=stride, **(fvd if self.fvd_weights else {})
+        )
+        _say(report)
+        if self.json is not None:
+            _say(f"Written: {report.to_json(self.json)}")
+
+
+@command("play")
+class Play(Command):
+    """Play latent actions and save the video as a GIF."""
+
+    checkpoint: World
+    actions: Annotated[str, arg(metavar="0,0,3")]  # latent actions to take
+    out: Annotated[Path, arg(metavar="FILE")] = Path("world.gif")  # where the GIF goes
+    prompt: Annotated[str | None, arg(metavar="PICTURE")] = (
+        None  # picture from which play starts (None: a frame of the shipped videos)
     )
-    for latent_action in options.actions:
-        session.step(latent_action)
-    path = session.save_gif(options.out)
-    _say(f"{path}: {len(options.actions) + 1} frames")
+    maskgit_steps: OptionalCount = None  # passes per frame (None: the world's own)
+    temperature: Number | None = None  # 0 is greedy (None: the world's own)
+    seed: Seed = 0  # of everything drawn
+
+    def run(self) -> None:
+        import genie_lite
+        from genie_lite.play import PlaySession
+
+        try:
+            latent_actions = [int(action) for action in self.actions.split(",")]
+        except ValueError:
+            wanted = "latent actions separated by commas, for instance 0,0,3"
+            raise ConfigError(f"actions: found {self.actions!r}, wanted {wanted}") from None
+        genie = genie_lite.load(self.checkpoint)
+        session = PlaySession(
+            genie, self.prompt, maskgit_steps=self.maskgit_steps, temperature=self.temperature, seed=self.seed
+        )
+        for latent_action in latent_actions:
+            session.step(latent_action)
+        _say(f"{session.save_gif(self.out)}: {len(latent_actions) + 1} frames")
 
 
 # --------------------------------------------------------------------------------------------- what they share
@@ -153,10 +296,6 @@ def _play(options: argparse.Namespace) -> None:
 def _say(text: object) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-def _config(options: argparse.Namespace) -> Config:
-    return load_config(options.preset, dict(options.set or []))
 
 
 def _dataset(folder: str, split: str, config: Config) -> FrameDataset:
@@ -168,22 +307,6 @@ def _dataset(folder: str, split: str, config: Config) -> FrameDataset:
     return open_dataset(path, config.model.frame_size)
 
 
-def _base(options: argparse.Namespace) -> Genie:
-    """The Genie that a stage builds on: --base, or what the stage before left in the same --run."""
-    import genie_lite
-
-    if options.base is not None:
-        return genie_lite.load(options.base)
-    before = STAGES[options.stage]
-    checkpoint = options.run / str(before) / "checkpoint"
-    if not checkpoint.is_dir():
-        raise FileNotFoundError(
-            f"{checkpoint}: not there, and {options.stage} builds on it; "
-            f"run genie-lite train {before} with this --run first, or name a checkpoint with --base"
-        )
-    return genie_lite.load(checkpoint)
-
-
 def _describe(dataset: FrameDataset) -> str:
     height, width = dataset.frame_size
     episodes = len(dataset.episode_starts)
@@ -193,18 +316,6 @@ def _describe(dataset: FrameDataset) -> str:
 def _count(model: Any) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
-
-COMMANDS: dict[str, Callable[[argparse.Namespace], int | None]] = {
-    "doctor": _doctor,
-    "presets": _presets,
-    "params": _params,
-    "collect": _collect,
-    "data check": _data_check,
-    "data sample": _data_sample,
-    "train": _train,
-    "evaluate": _evaluate,
-    "play": _play,
-}
 
 if __name__ == "__main__":
     sys.exit(main())

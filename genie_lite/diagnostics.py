@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from genie_lite import __version__, machine
-from genie_lite.config import ConfigError, StageConfig, load_config
+from genie_lite.config import COURSE_STAGES, ConfigError, StageConfig, load_config
 
 Status = Literal["ok", "note", "missing"]
 INSTALL = "pip install -c constraints.txt -e ."
 OLDEST, NEWEST = (3, 10), (3, 13)
 # Stages that the course's notebooks train, as config.training names them.
-COURSE_STAGES = ("tokenizer", "latent_action", "dynamics")
 
 
 @dataclass(frozen=True)

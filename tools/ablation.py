@@ -15,8 +15,8 @@ from pathlib import Path
 
 import genie_lite
 from genie_lite import ablations
-from genie_lite.cli_options import SPLITS, setting
-from genie_lite.config import Config, load_config
+from genie_lite.cli import SPLITS
+from genie_lite.config import Config, load_config, parse_overrides
 from genie_lite.data import course_dataset, open_dataset, sample_dataset
 
 SHIPPED = {"laptop": "laptop", "tiny": "laptop"}  # presets whose videos the shipped world has learned
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--base", help="the world whose other models are shared (default at laptop: the shipped one)")
     parser.add_argument("--clips", type=int, default=200, help="held-out clips to measure on (default: 200)")
     parser.add_argument("--minutes", type=float, help="time budget of each stage; without one, all steps are made")
-    parser.add_argument("--set", type=setting, action="append", default=[], metavar="KEY=VALUE", help="a setting")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
     parser.add_argument("--quick", action="store_true", help="preset tiny, shipped videos, 4 clips: seconds, for tests")
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> list[dict]:
     if unknown:
         known = ", ".join(ablations.VARIANTS[options.study])
         raise ValueError(f"--variants: found {', '.join(sorted(unknown))}, wanted some of {known}")
-    config = budgeted(load_config(preset, dict(options.set)), options.minutes)
+    config = budgeted(load_config(preset, parse_overrides(options.set)), options.minutes)
     base = options.base or SHIPPED.get(preset)
     if base is None:
         raise ValueError(

@@ -12,13 +12,11 @@ import sys
 from pathlib import Path
 
 from genie_lite.api import Genie
-from genie_lite.cli_options import setting
-from genie_lite.config import Config, load_config
+from genie_lite.config import COURSE_STAGES, Config, load_config, parse_overrides
 from genie_lite.data import FrameDataset, course_dataset, open_dataset, sample_dataset
 from genie_lite.evaluation import Report, evaluate_genie
 from genie_lite.training import read_log, train_genie, train_tokenizer
 
-STAGES = ("tokenizer", "latent_action", "dynamics")
 # What a world that obeys must reach in every seed: column, how it is read off a report, least value.
 COLUMNS = {
     "rarest action": (lambda report: report["action_least_share"].value, 0.03),
@@ -43,12 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/seeds"))
     parser.add_argument("--data", type=Path, help="holds train.zarr and test.zarr (default: collected into OUT/data)")
     parser.add_argument("--clips", type=int, default=200, help="held-out clips to measure on (default: 200)")
-    parser.add_argument("--set", type=setting, action="append", default=[], metavar="KEY=VALUE", help="a setting")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     reports: dict[int, Report] = {}
     for seed in options.seeds:
-        overrides = dict(options.set) | {f"training.{stage}.seed": seed for stage in STAGES}
+        overrides = parse_overrides(options.set) | {f"training.{stage}.seed": seed for stage in COURSE_STAGES}
         config = load_config(options.preset, overrides)
         folder = options.out / f"seed-{seed}"
         genie = train(config, videos(options, config, "train"), folder)
@@ -72,7 +70,7 @@ def videos(options: argparse.Namespace, config: Config, split: str) -> FrameData
 def train(config: Config, dataset: FrameDataset, folder: Path) -> Genie:
     """All three stages, each on top of those before it; finished ones are loaded."""
     genie: Genie | None = None
-    for stage in STAGES:
+    for stage in COURSE_STAGES:
         if (folder / stage / "checkpoint").is_dir():
             genie = Genie.load(folder / stage / "checkpoint")
         elif genie is None:
@@ -90,7 +88,7 @@ def table(reports: dict[int, Report], out: Path) -> str:
     wanted = [limit for _, limit in COLUMNS.values()]
     lines = [f"| seed | {' | '.join(COLUMNS)} | minutes |", "|---" * (len(COLUMNS) + 2) + "|"]
     for seed, row in values.items():
-        logs = [read_log(out / f"seed-{seed}" / stage) for stage in STAGES]
+        logs = [read_log(out / f"seed-{seed}" / stage) for stage in COURSE_STAGES]
         minutes = " + ".join(f"{log['minutes'][-1]:.1f}" for log in logs)
         lines.append(f"| {seed} | {' | '.join(f'{value:.2f}' for value in row)} | {minutes} |")
     lines.append(f"| least | {' | '.join(f'{value:.2f}' for value in least)} | |")

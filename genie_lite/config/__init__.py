@@ -1,5 +1,13 @@
-"""Settings: every one of them with its type, default and limits, and the presets that ship."""
+"""Settings with their types, limits and defaults; the presets that ship; the stages of training."""
 
+from genie_lite.config.errors import ConfigError
+from genie_lite.config.loading import (
+    config_from_dict,
+    config_to_dict,
+    load_config,
+    parse_overrides,
+    presets,
+)
 from genie_lite.config.schema import (
     CodebookConfig,
     Config,
@@ -12,14 +20,13 @@ from genie_lite.config.schema import (
     TokenizerConfig,
     TrainingConfig,
     TransformerConfig,
-    config_from_dict,
-    config_to_dict,
-    load_config,
-    presets,
 )
-from genie_lite.config.settings import ConfigError
+from genie_lite.config.stages import COURSE_STAGES, STAGE_BEFORE, STAGES, Stage
 
 __all__ = [
+    "COURSE_STAGES",
+    "STAGES",
+    "STAGE_BEFORE",
     "CodebookConfig",
     "Config",
     "ConfigError",
@@ -28,6 +35,7 @@ __all__ = [
     "LatentActionConfig",
     "ModelConfig",
     "SamplingConfig",
+    "Stage",
     "StageConfig",
     "TokenizerConfig",
     "TrainingConfig",
@@ -35,5 +43,6 @@ __all__ = [
     "config_from_dict",
     "config_to_dict",
     "load_config",
+    "parse_overrides",
     "presets",
 ]

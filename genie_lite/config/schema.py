@@ -1,4 +1,6 @@
-"""Every setting of genie-lite, as frozen dataclasses; a preset is one YAML file of differences from them.
+"""Every setting of genie-lite. A preset is one YAML file of differences from these defaults.
+
+The type of a field states which values it takes; a group with any other value cannot be made (ConfigError).
 
 Shapes everywhere in the package use one legend::
 
@@ -7,85 +9,96 @@ Shapes everywhere in the package use one legend::
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-import yaml
+from pydantic import Field
 
-from genie_lite.config.settings import ConfigError, assign, build, plain, require
+from genie_lite.config.errors import checked, require
 
-PRESETS = Path(__file__).parent / "presets"
+Count = Annotated[int, Field(ge=1, le=2**40)]
+CountOrZero = Annotated[int, Field(ge=0, le=2**40)]
+Size = Annotated[int, Field(ge=1, le=2**20)]  # of one axis of a tensor
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]  # a probability, too
+Decay = Annotated[float, Field(ge=0, lt=1)]  # of a moving average
+Pair = Field(strict=False)  # a list is as good as a tuple
 
 
 # ------------------------------------------------------------------------------------------------ the data
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which CoinRun videos are collected (appendix F.1 of the paper; defaults are the course's plain CoinRun)."""
+    """How CoinRun videos are collected (appendix F.1); the defaults are the simplified game of the course."""
 
-    distribution_mode: Literal["easy", "hard"] = "easy"
-    backgrounds: bool = False  # painted backgrounds behind the level
-    restrict_themes: bool = True  # one look for ground and player
-    policy: Literal["sticky", "uniform", "walker"] = "sticky"  # who plays: genie_lite.data.policies
-    sticky_probability: float = 0.5  # sticky: of keeping the last env action; walker: the last direction
-    right_bias: float = 0.3  # extra probability of a rightward env action, so that videos travel through levels
-    action_repeat: int = 4  # game steps one env action is held; one frame is stored per env action
-    num_envs: int = 16
-    frames_per_level: int = 0  # 0: levels change at every episode; n: n frames are taken from each level in turn
-    train_levels: tuple[int, int] = (0, 10_000)  # first level seed, number of levels
-    test_levels: tuple[int, int] = (1_000_000, 1_000)
-    train_frames: int = 100_000
-    test_frames: int = 10_000
-    seed: int = 0
+    distribution_mode: Literal["easy", "hard"] = "easy"  # procgen's difficulty
+    backgrounds: bool = False  # paint backgrounds behind the level
+    restrict_themes: bool = True  # give the ground and the hero one look in every level
+    policy: Literal["sticky", "uniform", "walker"] = "sticky"  # who presses the keys: genie_lite.data.policies
+    sticky_probability: Fraction = 0.5  # of repeating the last env action (sticky) or the last direction (walker)
+    right_bias: Fraction = 0.3  # extra probability of moving right, so that videos travel through their levels
+    action_repeat: Count = 4  # game steps per env action; one frame is stored per env action
+    num_envs: Size = 16  # games played side by side
+    frames_per_level: CountOrZero = 0  # frames taken from a level before the next one; 0: one episode per level
+    train_levels: Annotated[tuple[CountOrZero, CountOrZero], Pair] = (0, 10_000)  # first level seed, number of levels
+    test_levels: Annotated[tuple[CountOrZero, CountOrZero], Pair] = (1_000_000, 1_000)  # disjoint from train_levels
+    train_frames: Count = 100_000  # frames collected for training
+    test_frames: Count = 10_000  # frames collected for evaluation
+    seed: Seed = 0  # of the policy and of the order of levels
 
     def __post_init__(self) -> None:
-        require(self.action_repeat >= 1, "action_repeat", self.action_repeat, "1 or more game steps")
-        require(self.num_envs >= 1, "num_envs", self.num_envs, "1 or more environments")
         for name in ("train_levels", "test_levels"):
             first, count = getattr(self, name)
             require(
-                first >= 0 and count >= 1,
+                count >= 1 and first + count < 2**31,
                 name,
                 [first, count],
-                "[first level >= 0, number of levels >= 1]; "
+                "[first level seed, number of levels], 1 or more levels with seeds below 2^31; "
                 "procgen reads 0 levels as *all* levels, which would mix training and test",
             )
         a, n = self.train_levels
         b, m = self.test_levels
         require(a + n <= b or b + m <= a, "test_levels", [b, m], f"levels disjoint from train_levels {[a, n]}")
-        for name in ("sticky_probability", "right_bias"):
-            require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "a probability in [0, 1]")
 
 
 # ---------------------------------------------------------------------------------------------- the models
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
     """An ST-transformer (section 2, figure 4)."""
 
-    num_layers: int = 4
-    d_model: int = 256
-    num_heads: int = 4
-    qk_size: int | None = None  # width of a query and of a key, per head; None: d_model / num_heads
-    v_size: int | None = None  # width of a value, per head; None: d_model / num_heads
-    ffn_ratio: float = 2.0  # feed-forward hidden units as a multiple of d_model
+    num_layers: Size = 4
+    d_model: Size = 256  # D, the width of a token
+    num_heads: Size = 4
+    qk_size: Size | None = None  # width of a query and of a key, per head; null: d_model / num_heads
+    v_size: Size | None = None  # width of a value, per head; null: d_model / num_heads
+    ffn_ratio: Annotated[float, Field(gt=0, le=1024)] = 2.0  # feed-forward hidden units as a multiple of d_model
 
     def __post_init__(self) -> None:
-        for name in ("num_layers", "d_model", "num_heads"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        if self.qk_size is None or self.v_size is None:
-            require(
-                self.d_model % self.num_heads == 0,
-                "num_heads",
-                self.num_heads,
-                f"a divisor of d_model ({self.d_model}), or both qk_size and v_size given",
-            )
-        require(self.head_width % 2 == 0, "qk_size", self.head_width, "an even number (rotary time turns pairs)")
+        require(
+            self.d_model % self.num_heads == 0 or (self.qk_size is not None and self.v_size is not None),
+            "num_heads",
+            self.num_heads,
+            f"a divisor of d_model ({self.d_model}), or both qk_size and v_size given",
+        )
+        require(
+            self.head_width % 2 == 0,
+            "qk_size",
+            self.head_width,
+            "an even number: rotary embeddings of time rotate pairs of columns",
+        )
+        require(
+            round(self.ffn_ratio * self.d_model) >= 1,
+            "ffn_ratio",
+            self.ffn_ratio,
+            f"a ratio that leaves at least one hidden unit at d_model {self.d_model}",
+        )
 
     @property
     def head_width(self) -> int:
@@ -98,31 +111,28 @@ class TransformerConfig:
         return self.v_size or self.d_model // self.num_heads
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, kw_only=True)
 class CodebookConfig:
-    """A vector quantizer's codebook (van den Oord et al., 2017; sizes in tables 5, 7, 15, 16)."""
+    """The codebook of a vector quantizer (van den Oord et al., 2017; sizes in tables 5, 7, 15, 16)."""
 
-    num_codes: int = 1024
-    latent_dim: int = 32
+    num_codes: Size = 1024  # K
+    latent_dim: Size = 32  # width of a code
     normalize: bool = True  # compare directions only: latents and codes lie on the unit sphere
-    update: Literal["ema", "gradient", "fixed"] = "ema"  # how codes follow their latents; fixed: not at all
-    decay: float = 0.99  # of the moving averages, when update is ema
-    commitment: float = 0.25  # weight of the loss that holds latents near their code
-    restart_after: int = 0  # steps a code may lie idle before it restarts on a random latent; 0: never
-
-    def __post_init__(self) -> None:
-        require(self.num_codes >= 1, "num_codes", self.num_codes, "1 or more codes")
-        require(self.latent_dim >= 1, "latent_dim", self.latent_dim, "1 or more")
-        require(0 <= self.decay < 1, "decay", self.decay, "a number in [0, 1)")
+    update: Literal["ema", "gradient", "fixed"] = "ema"  # how codes follow their latents; fixed: they do not
+    decay: Decay = 0.99  # of the moving averages, with update: ema
+    commitment: Number = 0.25  # weight of the loss that keeps latents near their codes
+    restart_after: CountOrZero = 0  # steps without use after which a code restarts at a random latent; 0: never
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """The video tokenizer (figure 6; table 15 for CoinRun). `attention` is what table 3 compares."""
+    """The video tokenizer (figure 6; table 15 for CoinRun). Table 3 compares the three kinds of attention."""
 
-    patch_size: int = 4
+    patch_size: Size = 4  # side of a patch, in pixels
     attention: Literal["st", "space", "full"] = "st"  # ST-ViViT (the paper's choice), ViT, C-ViViT
-    codes: Literal["learned", "patches"] = "learned"  # patches: a token is the nearest of K typical patches (paper: no)
+    codes: Literal["learned", "patches"] = "learned"  # patches: codes are K typical patches (paper: learned)
     encoder: TransformerConfig = field(default_factory=TransformerConfig)
     decoder: TransformerConfig = field(default_factory=TransformerConfig)
     codebook: CodebookConfig = field(default_factory=CodebookConfig)
@@ -137,69 +147,70 @@ class TokenizerConfig:
         )
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, kw_only=True)
 class LatentActionConfig:
-    """The latent action model (figure 5; table 16 for CoinRun). The named options are departures from the paper."""
+    """The latent action model (figure 5; table 16 for CoinRun). Options marked (paper: ...) depart from the paper."""
 
-    patch_size: int = 16
+    patch_size: Size = 16  # side of a patch, in pixels
     encoder: TransformerConfig = field(default_factory=TransformerConfig)
     decoder: TransformerConfig = field(default_factory=TransformerConfig)
     codebook: CodebookConfig = field(default_factory=lambda: CodebookConfig(num_codes=6, restart_after=30))
-    difference_input: bool = True  # encoder also sees x_t - x_(t-1) as extra channels (paper: no)
-    residual_output: bool = True  # decoder predicts a change to the last frame (paper: no, a sigmoid image)
-    inputs: Literal["pixels", "tokens"] = "pixels"  # what it sees and predicts (table 2; the paper's choice: pixels)
-    loss: Literal["squared", "relative"] = "squared"  # relative: a frame's error counts less, the more it changed
+    difference_input: bool = True  # the encoder also sees x_t - x_(t-1) as extra channels (paper: false)
+    residual_output: bool = True  # the decoder predicts a change to the last frame (paper: false, the frame itself)
+    inputs: Literal["pixels", "tokens"] = "pixels"  # what the model reads and predicts (table 2; paper: pixels)
+    loss: Literal["squared", "relative"] = "squared"  # relative: frames that change more weigh less (paper: squared)
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, kw_only=True)
 class DynamicsConfig:
-    """The dynamics model (figure 7; table 17 for CoinRun)."""
+    """The dynamics model (figure 7; table 17 for CoinRun). Options marked (paper: ...) depart from the paper."""
 
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
-    mask_rate: tuple[float, float] = (0.5, 1.0)  # masking rate, drawn uniformly for each clip
-    corruption: float = 0.0  # largest share of a clip's input tokens that others of it replace (paper: 0)
-    previous_input: bool = False  # a place also sees its token of the frame before, which is never hidden (paper: no)
-    loss_share: float = 1.0  # share of the hidden tokens, drawn at random, that the loss counts (paper: all)
-    token_start: Literal["random", "codebook"] = "random"  # codebook: alike tokens begin alike (paper: not said)
+    mask_rate: Annotated[tuple[Fraction, Fraction], Pair] = (0.5, 1.0)  # range of the rate drawn for each clip
+    corruption: Fraction = 0.0  # maximum fraction of tokens replaced by random tokens of the same clip (paper: 0)
+    previous_input: bool = False  # add the previous frame's unmasked token embedding at each position (paper: false)
+    loss_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # fraction of the masked tokens in the loss (paper: 1)
+    token_start: Literal["random", "codebook"] = (
+        "random"  # initial token embeddings; codebook: its vectors (not stated)
+    )
 
     def __post_init__(self) -> None:
         low, high = self.mask_rate
-        require(0 <= low <= high <= 1, "mask_rate", [low, high], "[low, high] with 0 <= low <= high <= 1")
-        require(0 <= self.corruption <= 1, "corruption", self.corruption, "a share in [0, 1]")
-        require(0 < self.loss_share <= 1, "loss_share", self.loss_share, "a share in (0, 1]")
+        require(
+            low <= high and high > 0, "mask_rate", [low, high], "[low, high] with 0 <= low <= high <= 1 and high > 0"
+        )
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """The three models together, and the frames they share."""
 
-    frame_size: tuple[int, int] = (64, 64)  # H, W
-    channels: int = 3
-    context_frames: int = 16  # length of the sliding temporal window
+    frame_size: Annotated[tuple[Size, Size], Pair] = (64, 64)  # H, W
+    channels: Size = 3  # C
+    context_frames: Annotated[int, Field(ge=2, le=2**20)] = 16  # length of the sliding temporal window
     pad_frames: bool = False  # pad frames at the right and bottom where patches do not tile them
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     latent_action: LatentActionConfig = field(default_factory=LatentActionConfig)
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
 
     def __post_init__(self) -> None:
-        require(self.context_frames >= 2, "context_frames", self.context_frames, "2 or more frames")
-        for part in ("tokenizer", "latent_action"):
-            patch = getattr(self, part).patch_size
-            require(patch >= 1, f"{part}.patch_size", patch, "1 or more pixels")
-            tiles = all(side % patch == 0 for side in self.frame_size)
+        for model in ("tokenizer", "latent_action"):
+            patch = getattr(self, model).patch_size
             require(
-                tiles or self.pad_frames,
-                f"{part}.patch_size",
+                self.pad_frames or all(side % patch == 0 for side in self.frame_size),
+                f"{model}.patch_size",
                 patch,
                 f"a size that tiles frames of {list(self.frame_size)}, or pad_frames: true",
             )
-
         pixels = self.tokenizer.patch_size**2 * self.channels
         require(
             self.tokenizer.codes == "learned" or self.tokenizer.codebook.latent_dim == pixels,
             "tokenizer.codebook.latent_dim",
             self.tokenizer.codebook.latent_dim,
-            f"{pixels}, the numbers in a patch, as codes: patches keeps patches in the codebook",
+            f"{pixels}, the numbers in a patch: with codes: patches the codebook holds patches",
         )
         own, token = self.latent_action.patch_size, self.tokenizer.patch_size
         require(
@@ -210,12 +221,13 @@ class ModelConfig:
         )
 
     def grid(self, patch_size: int) -> tuple[int, int]:
-        """Rows and columns of patches that cover a frame; a frame is padded where patches do not tile it."""
+        """Rows and columns of the patches that cover a frame, the padded ones included."""
         height, width = self.frame_size
         return -(-height // patch_size), -(-width // patch_size)
 
     @property
     def tokens_per_frame(self) -> int:
+        """N."""
         rows, columns = self.grid(self.tokenizer.patch_size)
         return rows * columns
 
@@ -223,47 +235,43 @@ class ModelConfig:
 # -------------------------------------------------------------------------------------------- the training
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, kw_only=True)
 class StageConfig:
     """One training stage (tables 8 and 9 give the paper's optimiser)."""
 
-    steps: int = 1_000
-    time_budget_minutes: float | None = None  # the schedule also ends when this much time is spent; None: no limit
-    clips: int = 16  # clips per step
-    micro_batch: int | None = None  # clips that are in memory at once, gradients adding up over a step's; None: all
-    frames: int = 16  # frames per clip
-    frame_stride: int = 1  # stored frames from one frame of a clip to the next
+    steps: Count = 1_000  # optimiser steps
+    time_budget_minutes: Positive | None = None  # the schedule ends here if this comes first; null: no limit
+    clips: Size = 16  # clips per step
+    micro_batch: Size | None = None  # clips in memory at once, their gradients added up over a step; null: all
+    frames: Annotated[int, Field(ge=2, le=2**20)] = 16  # frames per clip
+    frame_stride: Size = 1  # stored frames from one frame of a clip to the next
     optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices of the blocks, adamw for the rest
-    muon_lr: float = 0.02
-    max_lr: float = 3e-4
-    min_lr: float = 3e-5
-    beta1: float = 0.9
-    beta2: float = 0.9
-    weight_decay: float = 1e-4
-    warmup_steps: int = 50
-    grad_clip: float = 1.0  # norm that gradients are clipped to; 0: never
+    muon_lr: Positive = 0.02  # peak learning rate of Muon
+    max_lr: Positive = 3e-4  # peak learning rate of AdamW
+    min_lr: Number = 3e-5  # learning rate of AdamW at the end of the schedule; Muon's falls by the same factor
+    beta1: Decay = 0.9  # of AdamW
+    beta2: Decay = 0.9  # of AdamW
+    weight_decay: Number = 1e-4
+    warmup_steps: CountOrZero = 50  # steps until the learning rate reaches its peak
+    grad_clip: Number = 1.0  # norm to which gradients are clipped; 0: no clipping
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the machine has it natively
     compile: bool = False  # torch.compile the transformers: a minute of warm-up, for runs on a GPU
-    seed: int = 0
-    log_every: int = 10
-    sample_every: int = 100  # steps from one sample picture to the next; 0: none
-    checkpoint_every_minutes: float = 2.0
+    seed: Seed = 0  # of the initial weights and of everything drawn in training
+    log_every: Count = 10  # steps between rows of log.csv
+    sample_every: CountOrZero = 100  # steps between sample pictures; 0: none
+    checkpoint_every_minutes: Number = 2.0  # minutes between saved training states
 
     def __post_init__(self) -> None:
-        for name in ("steps", "clips", "frame_stride", "log_every"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        require(self.frames >= 2, "frames", self.frames, "2 or more frames per clip")
-        micro = self.micro_batch
-        require(micro is None or micro >= 1, "micro_batch", micro, "1 or more clips, or null for all")
-        budget = self.time_budget_minutes
-        require(budget is None or budget > 0, "time_budget_minutes", budget, "more than 0 minutes, or null")
+        require(self.min_lr <= self.max_lr, "min_lr", self.min_lr, f"max_lr ({self.max_lr}) or less")
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """The paper's two phases, `tokenizer` then `genie` (latent action model and dynamics model together).
 
-    The course splits the second in its two halves, which the stop-gradient between them allows.
+    The course splits the second into its two halves, which the stop-gradient between them allows.
     """
 
     tokenizer: StageConfig = field(default_factory=StageConfig)
@@ -272,72 +280,24 @@ class TrainingConfig:
     dynamics: StageConfig = field(default_factory=StageConfig)
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """How a frame is decoded by MaskGIT (section 3, table 17)."""
+    """How MaskGIT decodes a frame (section 3, table 17)."""
 
-    maskgit_steps: int = 25
-    temperature: float = 1.0
-    schedule: Literal["cosine", "linear"] = "cosine"
-    ordering: Literal["random", "confidence"] = "random"
-
-    def __post_init__(self) -> None:
-        require(self.maskgit_steps >= 1, "maskgit_steps", self.maskgit_steps, "1 or more steps")
-        require(self.temperature >= 0, "temperature", self.temperature, "0 (greedy) or more")
+    maskgit_steps: Count = 25  # passes per frame
+    temperature: Number = 1.0  # of the softmax over the codes; 0: greedy
+    schedule: Literal["cosine", "linear"] = "cosine"  # how the number of masked tokens falls from step to step
+    ordering: Literal["random", "confidence"] = "random"  # which tokens are kept first
 
 
-@dataclass(frozen=True)
+@checked
+@dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that makes a world: the preset's name, data, models, training, sampling."""
+    """Everything that makes a world: the preset's name, data, models, training and sampling."""
 
-    name: str = "default"
+    name: str = "default"  # of the preset
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-
-
-# --------------------------------------------------------------------------------------------- reading it
-
-
-def presets() -> list[str]:
-    """Names of the presets that ship, e.g. ``['gpu', 'laptop', ..., 'scaling/41m', ..., 'tiny']``."""
-    return sorted(path.relative_to(PRESETS).with_suffix("").as_posix() for path in PRESETS.rglob("*.yaml"))
-
-
-def load_config(preset: str | Path, overrides: dict[str, Any] | None = None) -> Config:
-    """Read a preset by name, or a YAML file by path.
-
-    `overrides` maps dotted keys to values, ``{"training.tokenizer.steps": 20}``, and wins over the file.
-    Raises ConfigError for an unknown preset or key, a wrong type, or settings that exclude each other.
-    """
-    path = Path(preset) if str(preset).endswith((".yaml", ".yml")) else PRESETS / f"{preset}.yaml"
-    if not path.is_file():
-        names = presets()
-        close = difflib.get_close_matches(str(preset), names, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ConfigError(
-            f"preset {str(preset)!r}: not found; {hint}presets are {', '.join(names)}, or give the path of a .yaml file"
-        )
-    try:
-        tree = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({error}); fix the file or load another preset") from error
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: found {type(tree).__name__}, wanted a mapping of settings")
-    tree.setdefault("name", path.stem if path.parent != PRESETS / "scaling" else f"scaling/{path.stem}")
-    tree = plain(tree)  # groups that share a YAML anchor become groups of their own
-    for key, value in (overrides or {}).items():
-        assign(tree, key, value)
-    return config_from_dict(tree)
-
-
-def config_from_dict(tree: dict[str, Any], kind: type = Config) -> Any:
-    """Build a settings dataclass from plain dictionaries; ConfigError names whatever is wrong."""
-    return build(kind, tree, "")
-
-
-def config_to_dict(config: Any) -> dict[str, Any]:
-    """The inverse of `config_from_dict`: plain dictionaries, lists, numbers and strings, fit for JSON."""
-    tree: dict[str, Any] = plain(dataclasses.asdict(config))
-    return tree

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from genie_lite import storage
 from genie_lite.api import Genie
-from genie_lite.config import Config
+from genie_lite.config import COURSE_STAGES, STAGES, Config
 from genie_lite.data import FrameDataset
 from genie_lite.models import LatentActionModel, PatchTokenizer, VideoTokenizer
 from genie_lite.nn import processes
@@ -26,7 +26,7 @@ from genie_lite.training.loop import Losses, fit
 
 logger = logging.getLogger(__name__)
 
-PARTS = ("latent_action", "dynamics")
+PARTS = STAGES["genie"]
 PATCHES_PER_CODE = 80  # that k-means sees, where codes are patches
 
 
@@ -177,7 +177,7 @@ def _effective(usage: Tensor) -> Tensor:
 
 def _with_fresh_parts(config: Config, base: Genie, parts: Sequence[str]) -> Genie:
     """A Genie with `base`'s weights and settings, but `parts` new from `config`."""
-    kept = {name: getattr(base.config.model, name) for name in ("tokenizer", *PARTS) if name not in parts}
+    kept = {name: getattr(base.config.model, name) for name in COURSE_STAGES if name not in parts}
     shared = {name: getattr(base.config.model, name) for name in ("frame_size", "channels")}
     genie = Genie(replace(config, model=replace(config.model, **kept, **shared)))
     genie.tokenizer.load_state_dict(base.tokenizer.state_dict())
@@ -187,7 +187,7 @@ def _with_fresh_parts(config: Config, base: Genie, parts: Sequence[str]) -> Geni
         genie.dynamics.start_from(genie.tokenizer.quantizer.lookup(torch.arange(genie.dynamics.num_tokens)))
     if "dynamics" not in parts and genie.config.model.latent_action == base.config.model.latent_action:
         genie.dynamics.load_state_dict(base.dynamics.state_dict())
-    for part in ("tokenizer", *PARTS):
+    for part in COURSE_STAGES:
         if part not in parts:
             getattr(genie, part).requires_grad_(False)
     return genie

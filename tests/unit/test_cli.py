@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,6 @@ from PIL import Image
 import genie_lite
 from genie_lite import cli, config, data, evaluation, training
 from genie_lite.api import Genie
-from genie_lite.cli_options import parser
 
 
 @pytest.fixture(scope="module")
@@ -72,22 +72,6 @@ def test_set_changes_settings(capsys: pytest.CaptureFixture[str]) -> None:
         return int(said(capsys, "params", "tiny", *options).splitlines()[2].split()[1].replace(",", ""))
 
     assert dynamics("--set", "model.dynamics.transformer.num_layers=9") > dynamics()
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("1e-3", 1e-3),
-        ("20", 20),
-        ("true", True),
-        ("null", None),
-        ("[64, 64]", [64, 64]),
-        ("muon", "muon"),
-        ("a=b", "a=b"),
-    ],
-)
-def test_set_takes_numbers_words_and_lists(text: str, value: object) -> None:
-    assert parser().parse_args(["params", "tiny", "--set", f"some.key={text}"]).set == [("some.key", value)]
 
 
 def test_collect_passes_everything_on(
@@ -225,22 +209,48 @@ def picture(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        ([], "COMMAND"),
-        (["fly"], "invalid choice"),
-        (["train", "everything", "--data", "x", "--run", "y"], "invalid choice"),
-        (["params", "tiny", "--set", "steps"], "wanted key=value"),
-        (["params", "tiny", "--set", "steps={"], "wanted a YAML value"),
-        (["play", "laptop", "--actions", "left"], "wanted latent actions"),
-        (["collect", "--out", "x", "--frames", "0"], "wanted a whole number, 1 or more"),
+        ([], "{doctor, presets, params"),
+        (["fly"], "fly"),
+        (["train", "everything", "--data", "x", "--run", "y"], "'everything'"),
+        (["collect", "--out", "x", "--frames", "many"], "--frames"),
+        (["collect", "--out", "x", "--frames", "0"], "frames: found 0, wanted 1 or more"),
+        (["play", "laptop", "--actions", "0", "--seed", "-1"], "seed: found -1, wanted 0 or more"),
+        (["train", "tokenizer", "--data", "x"], "--run"),
+        (["train", "tokenizer", "--data", "x", "--run", "y", "--sppeed", "3"], "--sppeed"),
     ],
 )
-def test_misspoken_commands_say_what_was_wanted(
+def test_unknown_commands_and_options_are_named(
     capsys: pytest.CaptureFixture[str], arguments: list[str], wanted: str
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)
     assert stopped.value.code == 2
     assert wanted in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["params", "tiny", "--set", "steps"], "wanted key=value"),
+        (["params", "tiny", "--set", "data.seed={"], "data.seed: found '{', wanted a YAML value"),
+        (["params", "tiny", "--set", "data.seed=0", "--set", "data.num_envs=0"], "data.num_envs: found 0, wanted 1 or"),
+        (["play", "laptop", "--actions", "left"], "wanted latent actions"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], wanted: str
+) -> None:
+    assert wanted in refused(capsys, *arguments)
+
+
+def test_help_says_what_every_option_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["params"], ["collect"], ["data", "check"], ["data", "sample"], ["train"], ["evaluate"], ["play"]):
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([*words, "--help"])
+        assert stopped.value.code == 0
+        text = capsys.readouterr().out
+        bare = re.findall(r"^[│|] (--\S+)(?: \S+)?\s*(?:[│|]\n[│|])?\s*\((?:default|required)", text, re.MULTILINE)
+        assert not bare, f"{words}: no help for {bare}"
 
 
 def test_traceback_shows_where_an_error_arose() -> None:
@@ -273,7 +283,7 @@ def test_ctrl_c_tells_what_was_saved(
     }[command]
     assert cli.main(said_to_it) == 130
     error = capsys.readouterr().err
-    assert str(place) in error and "goes on from there" in error
+    assert str(place) in error and "continues from there" in error
 
 
 def test_doctor_ends_in_1_when_something_is_missing(

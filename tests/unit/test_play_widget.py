@@ -8,7 +8,7 @@ import io
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ def shown(player: PlayWidget) -> np.ndarray:
 
 def upload(player: PlayWidget, name: str, content: bytes) -> None:
     file = {"name": name, "type": "image/png", "size": len(content), "content": memoryview(content)}
-    player.upload.upload.set_trait("value", ({**file, "last_modified": datetime.now(timezone.utc)},))
+    player.upload.upload.set_trait("value", ({**file, "last_modified": datetime.now(UTC)},))
 
 
 def png(image: Image.Image) -> bytes:

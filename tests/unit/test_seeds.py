@@ -35,7 +35,7 @@ def test_the_table_names_what_is_short(tmp_path, delta, verdict):
     }
     curve = [Interval(x, x, x) for x in (0.0, *[2.5] * 7, 0.0)]  # t = 1 and t = 9 do not count
     report = Report({k: Interval(v, v, v) for k, v in metrics.items()}, curves={"rollout over copying": curve})
-    for stage in TOOL["STAGES"]:
+    for stage in TOOL["COURSE_STAGES"]:
         (tmp_path / "seed-3" / stage).mkdir(parents=True)
         (tmp_path / "seed-3" / stage / "log.csv").write_text("step,minutes\n10,1.5\n")
     text = TOOL["table"]({3: report}, tmp_path)

@@ -20,6 +20,8 @@ from genie_lite.evaluation.env_actions import (
 from genie_lite.evaluation.evaluate import evaluate_genie
 from genie_lite.evaluation.fvd import I3D, frechet_video_distance, load_i3d
 from genie_lite.evaluation.motion import LEFT_RIGHT, UP_DOWN, Motion, measure_motion
+from genie_lite.evaluation.play_report import PlayTest
+from genie_lite.evaluation.play_test import play_test
 from genie_lite.evaluation.probes import (
     CodeUsage,
     Probe,
@@ -47,6 +49,7 @@ __all__ = [
     "EvaluationError",
     "Interval",
     "Motion",
+    "PlayTest",
     "Probe",
     "Report",
     "RolloutScores",
@@ -70,6 +73,7 @@ __all__ = [
     "normalized_mutual_information",
     "perplexity",
     "pick_clips",
+    "play_test",
     "probe",
     "probe_env_actions",
     "probe_motion",

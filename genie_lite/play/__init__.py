@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from genie_lite.play.actions import ActionLabel, read_labels
+from genie_lite.play.controller import Controller
 from genie_lite.play.fitting import FittedImage, PromptError, fit, fit_image
 from genie_lite.play.prompts import Prompts
 from genie_lite.play.session import ActionError, PlaySession
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActionError",
     "ActionLabel",
+    "Controller",
     "FittedImage",
     "GenieEnv",
     "PlaySession",

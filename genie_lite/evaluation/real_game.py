@@ -1,0 +1,153 @@
+"""The real game as a yardstick for play: states of held-out levels, from which any keys can be pressed again and again.
+
+Procgen can save the state of a game and return to it. So a prompt for a world can be taken from a running game, and the
+same keys pressed in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from genie_lite.config import DataConfig
+from genie_lite.data.coinrun import STILL, collection_settings, import_procgen
+from genie_lite.data.policies import PLAYERS
+
+GAMES_AT_ONCE = 64
+FIRST_PRESSES = 8  # of the policy, before the first state is taken
+BETWEEN = 12  # presses of the policy between two states of one game
+ROUNDS = 3  # states taken from each game
+
+
+@dataclass(frozen=True)
+class GameStates:
+    """Moments of real games: `frames` uint8 [B, T, H, W, C] up to and including now, and the saved state of each."""
+
+    frames: np.ndarray
+    states: list[bytes]
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def __getitem__(self, chosen: np.ndarray) -> GameStates:
+        """Those with the indices `chosen`, int64 [b]."""
+        return GameStates(self.frames[chosen], [self.states[i] for i in chosen])
+
+    @classmethod
+    def join(cls, parts: list[GameStates]) -> GameStates:
+        """Several, in their order."""
+        return cls(np.concatenate([part.frames for part in parts]), [state for part in parts for state in part.states])
+
+
+class RealGame:
+    """CoinRun's held-out levels with the settings of `data`. DatasetError where procgen is missing.
+
+    One press holds an env action for `data.action_repeat` game steps and shows one frame, as in the videos that worlds
+    are trained on.
+    """
+
+    def __init__(self, data: DataConfig, seed: int = 0) -> None:
+        self.data = replace(data, num_envs=GAMES_AT_ONCE)
+        self.seed = seed
+        first, count = data.test_levels
+        self._games = import_procgen().ProcgenGym3Env(
+            num=GAMES_AT_ONCE,
+            env_name="coinrun",
+            start_level=first,
+            num_levels=count,
+            num_threads=0,
+            rand_seed=1 + seed,
+            **collection_settings(data, "test")["options"],
+        )
+
+    def close(self) -> None:
+        """Free the games."""
+        self._games.close()
+
+    def press(self, env_actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Hold an env action [games] in each game: frames uint8 [games, H, W, C], and whose episode ended."""
+        ended = np.zeros(GAMES_AT_ONCE, bool)
+        for _ in range(self.data.action_repeat):
+            self._games.act(env_actions.astype(np.int32))
+            _, seen, first = self._games.observe()
+            ended |= first.astype(bool)
+        return seen["rgb"].copy(), ended
+
+    def states(self, history: int = 1, *, seed: int | None = None) -> Iterator[GameStates]:
+        """Moments of games that the policy of `data` plays, without end; each with its last `history` frames.
+
+        They come GAMES_AT_ONCE or fewer at a time; a new level is begun after ROUNDS states.
+        """
+        rng = np.random.default_rng([self.seed if seed is None else seed, 41])
+        player = PLAYERS[self.data.policy](self.data, rng)
+        while True:
+            frames = self._games.observe()[1]["rgb"].copy()
+            recent = np.repeat(frames[:, None], history, axis=1)
+            age = np.ones(GAMES_AT_ONCE, int)  # frames since the episode began
+            # Games that began together spread out before their states are taken.
+            due = FIRST_PRESSES + rng.integers(BETWEEN, size=GAMES_AT_ONCE) + BETWEEN * np.arange(ROUNDS)[:, None]
+            for press in range(int(due.max()) + 1):
+                frames, ended = self.press(player.choose(frames))
+                player.restart(np.flatnonzero(ended))
+                recent = np.concatenate([recent[:, 1:], frames[:, None]], axis=1)
+                age = np.where(ended, 1, age + 1)
+                chosen = np.flatnonzero((due == press).any(0) & (age >= max(history, FIRST_PRESSES)))
+                if len(chosen):
+                    saved = self._games.get_state()
+                    yield GameStates(recent[chosen].copy(), [saved[i] for i in chosen])
+                    self._games.set_state(saved)
+            self._new_levels()
+            player.restart(np.arange(GAMES_AT_ONCE))
+
+    def replay(self, states: GameStates, env_actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Press env actions [B, T] from saved states: frames uint8 [B, T, H, W, C], and where the episode still runs.
+
+        The second is bool [B, T]: False from the frame on at which the episode is over; frames then show another level.
+        """
+        parts = []
+        for first in range(0, len(states), GAMES_AT_ONCE):
+            rows = np.arange(first, min(first + GAMES_AT_ONCE, len(states)))
+            actions = np.full((GAMES_AT_ONCE, env_actions.shape[1]), STILL)
+            actions[: len(rows)] = env_actions[rows]
+            parts.append(self._play(states[rows], actions.shape[1], _Pressing(actions)))
+        frames, running = zip(*parts, strict=True)
+        return np.concatenate(frames), np.concatenate(running)
+
+    def play_policy(self, states: GameStates, frames: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """As `replay`, for `frames` presses of the policy of `data`, from at most GAMES_AT_ONCE states."""
+        player = PLAYERS[self.data.policy](self.data, np.random.default_rng([seed, 43]))
+        return self._play(states, frames, player.choose)
+
+    def _play(
+        self, states: GameStates, frames: int, choose: Callable[[np.ndarray], np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`choose` is given the newest frame of each game."""
+        count = len(states)
+        self._games.set_state([*states.states, *states.states[:1] * (GAMES_AT_ONCE - count)])
+        seen = np.repeat(states.frames[:1, -1], GAMES_AT_ONCE, axis=0)
+        seen[:count] = states.frames[:, -1]
+        running = np.ones(GAMES_AT_ONCE, bool)
+        shown, lives = [], []
+        for _ in range(frames):
+            seen, ended = self.press(choose(seen))
+            running = running & ~ended
+            shown.append(seen[:count])
+            lives.append(running[:count])
+        return np.stack(shown, axis=1), np.stack(lives, axis=1)
+
+    def _new_levels(self) -> None:
+        """Begin another level in every game: procgen's action -1 gives up the episode."""
+        self._games.act(np.full(GAMES_AT_ONCE, -1, np.int32))
+        self._games.observe()
+
+
+class _Pressing:
+    """Chooses env actions [games, T] one after the other."""
+
+    def __init__(self, env_actions: np.ndarray) -> None:
+        self._columns = iter(env_actions.T)
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        return next(self._columns)

@@ -1,0 +1,133 @@
+"""Keys as intentions: which latent action does what a person means by "left" or "jump", here and now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genie_lite.play.actions import read_labels
+
+if TYPE_CHECKING:
+    from genie_lite.api import Genie
+
+# What a key means: the direction across (-1 left, 0 none, +1 right), and whether it jumps.
+INTENTIONS = {
+    "left": (-1, False),
+    "right": (1, False),
+    "up": (0, True),
+    "none": (0, False),
+    "up-left": (-1, True),
+    "up-right": (1, True),
+}
+ACROSS, UPWARDS = 0.5, 2.0  # pixels a frame, from which on a transition counts as motion
+SPREAD = 0.4  # of the normal curve around a median motion, for each pixel of deviation: deviations are mostly outliers
+LEAST_SPREAD = 0.5  # pixels
+UNSURE = 0.02  # least probability that a direction is given, so that no factor rules an action out alone
+PLAUSIBLE = 0.05  # actions less plausible than this share of the most plausible one are not taken
+UNWANTED_JUMP = 0.3  # factor for an action that jumps under a key that does not
+WEIGHT = 2.0  # of what an action does, against how plausible it is
+
+
+class Controller:
+    """Turns keys into latent actions, for one world or many.
+
+    A latent action is bound to keys without labels, by its measured motion in real videos: how likely it is to go
+    left, right, up or neither. Where several actions fit a key, the one is taken that is most plausible given the past
+    frames, by the world's action prior; without a prior plausibility is the share of the action in real videos.
+
+    actions: motions as `describe_actions` returns them; None takes those of the world's card.
+    prior: gives log_probabilities [B, A] of frames uint8 [B, T, H, W, C]; "world" takes that of the world, if it has
+    one, None does without.
+    Raises ValueError where no motions are known.
+    """
+
+    def __init__(self, genie: Genie, *, actions: Any = None, prior: Any = "world", weight: float = WEIGHT) -> None:
+        source = genie.card.get("actions") if actions is None else actions
+        labels = read_labels(source, genie.num_latent_actions)
+        if labels is None:
+            raise ValueError(
+                "controller: the world's card does not say what its latent actions do; pass "
+                "actions=genie_lite.evaluation.describe_actions(genie, dataset)"
+            )
+        self.genie = genie
+        self.prior = getattr(genie, "action_prior", None) if prior == "world" else prior
+        self.weight = weight
+        shares = np.array([label.share or 0.0 for label in labels])
+        shares = np.maximum(shares if shares.sum() else np.ones(len(labels)), 1e-3)
+        self._log_shares = np.log(shares / shares.sum())
+        spreads = _spreads(source, len(labels))
+        across, down = np.array([label.dx for label in labels]), np.array([label.dy for label in labels])
+        right, left = _above(across - ACROSS, spreads[0]), _above(-ACROSS - across, spreads[0])
+        self._across = {-1: left, 0: np.clip(1 - left - right, 0, 1), 1: right}  # probabilities [A]
+        self._up, falls = _above(-UPWARDS - down, spreads[1]), _above(down - UPWARDS, spreads[1])
+        # A prior tells when the hero falls; without one a key that does not jump stays level.
+        self._not_jumping = 1 - (1 - UNWANTED_JUMP) * self._up
+        if self.prior is None:
+            self._not_jumping = _softened(np.clip(1 - self._up - falls, 0, 1))
+        self._log_fit = {key: self._fit(*intention) for key, intention in INTENTIONS.items()}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the keys, "none" for no key at all."""
+        return tuple(INTENTIONS)
+
+    def latent_actions(self, frames: np.ndarray, keys: str | Sequence[str]) -> np.ndarray:
+        """The latent action of each world, int64 [B], given its key and its past frames uint8 [B, T, H, W, C].
+
+        `keys` is one name for each world, or one for all. Raises ValueError for an unknown name.
+        """
+        plausible = self.log_plausible(frames)
+        names = [keys] * len(plausible) if isinstance(keys, str) else list(keys)
+        if len(names) != len(plausible) or not set(names) <= set(INTENTIONS):
+            raise ValueError(
+                f"keys: found {len(names)} of {sorted(set(names))}, expected {len(plausible)} of {list(INTENTIONS)}"
+            )
+        fit = np.stack([self._log_fit[name] for name in names])
+        ruled_out = plausible < plausible.max(1, keepdims=True) + math.log(PLAUSIBLE)
+        if self.prior is None:
+            ruled_out[:] = False
+        return np.where(ruled_out, -np.inf, plausible + self.weight * fit).argmax(1)
+
+    def autoplay(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A latent action for each world, int64 [B], drawn from the prior: the world plays by itself."""
+        plausible = self.log_plausible(frames)
+        return (plausible + rng.gumbel(size=plausible.shape)).argmax(1)
+
+    def log_plausible(self, frames: np.ndarray) -> np.ndarray:
+        """Log-probability of each latent action given past frames uint8 [B, T, H, W, C], float64 [B, A]."""
+        frames = np.asarray(frames)
+        if frames.ndim != 5:
+            raise ValueError(f"frames: found shape {list(frames.shape)}, expected [B, T, H, W, C], one past a key")
+        if self.prior is None:
+            return np.repeat(self._log_shares[None], len(frames), axis=0)
+        return np.asarray(self.prior.log_probabilities(frames), np.float64)
+
+    def _fit(self, across: int, jumps: bool) -> np.ndarray:
+        """How well each latent action does what is meant, log [A]."""
+        vertical = _softened(self._up) if jumps else self._not_jumping
+        return np.log(_softened(self._across[across])) + np.log(vertical)
+
+
+def _softened(probability: np.ndarray) -> np.ndarray:
+    return UNSURE + (1 - UNSURE) * probability
+
+
+def _above(distance: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Probability that a normal variable with mean `distance` and deviation `spread` is above 0."""
+    return np.array([0.5 * (1 + math.erf(d / (math.sqrt(2) * s))) for d, s in zip(distance, spread, strict=True)])
+
+
+def _spreads(source: Any, count: int) -> np.ndarray:
+    """Width of the normal curves around dx and dy in pixels, [2, A]; 1 where deviations were not measured."""
+    rows = source["actions"] if isinstance(source, dict) and "actions" in source else source
+
+    def one(row: Any, name: str) -> float:
+        found = row.get(name) if isinstance(row, dict) else getattr(row, name, None)
+        return 1.0 if found is None else max(SPREAD * float(found), LEAST_SPREAD)
+
+    if not isinstance(rows, (list, tuple)):
+        return np.ones((2, count))
+    return np.array([[one(row, name) for row in rows] for name in ("spread_dx", "spread_dy")])

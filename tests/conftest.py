@@ -14,6 +14,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from genie_lite import machine  # noqa: E402
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """GENIE_LITE_TEST_PRECISION (see precision.py beside this file) forces what `precision: auto` means."""
+    if "GENIE_LITE_TEST_PRECISION" in os.environ:
+        from precision import force_precision
+
+        force_precision()
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the clone."""

@@ -92,13 +92,19 @@ def test_kill_9_at_any_moment_leaves_a_run_that_resumes(dataset, tmp_path):
         "         'training.tokenizer.steps': 60, 'training.tokenizer.sample_every': 0}\n"
         f"train_tokenizer(load_config('tiny', every), sample_dataset('train'), {str(tmp_path / 'killed')!r})\n"
     )
+    tests = Path(__file__).parents[1]
+    paths = os.pathsep.join(map(str, (tests.parent, tests)))
     reached = []
     for patience in (3, 6, 9):
         process = subprocess.Popen(
-            [sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            [sys.executable, "-c", "import precision\nprecision.force_precision()\n" + script],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": paths},
         )  # fmt: skip
-        while process.poll() is None and _steps(tmp_path / "killed") < patience:
+        deadline = time.monotonic() + 300
+        while _steps(tmp_path / "killed") < patience:
+            assert process.poll() is None, "the training process ended by itself"
+            assert time.monotonic() < deadline, f"{_steps(tmp_path / 'killed')} steps after 300 seconds"
             time.sleep(0.02)
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(FolderInUseError, match="killed: another program is training into it"):

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,10 +20,17 @@ STEPS = 6
 SETTINGS = {f"training.{stage}.{key}": value for stage in ("tokenizer", "genie", "latent_action", "dynamics")
             for key, value in {"steps": STEPS, "clips": 4, "log_every": 1, "sample_every": 3}.items()}  # fmt: skip
 SETTINGS |= {f"model.{part}.codebook.restart_after": 0 for part in ("tokenizer", "latent_action")}
+SETTINGS |= {"training.tokenizer.precision": "float32", "training.latent_action.precision": "bfloat16"}
+SETTINGS |= {"training.tokenizer.optimizer": "adamw", "training.latent_action.optimizer": "muon"}
+# Of losses and gradient norms, which are means over many rounded numbers: 84 and 2.5 times the format's own spacing.
+TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+TESTS = Path(__file__).parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS))), "OMP_NUM_THREADS": "1"}
 SCRIPT = """
 import json, sys
+import precision
+precision.force_precision()
 from pathlib import Path
 import torch
 from genie_lite.config import load_config
@@ -48,7 +57,7 @@ def together(folder: Path, stages: str, settings: dict | None = None) -> subproc
     script = folder / "train.py"
     script.write_text(SCRIPT)
     command = [*TORCHRUN, str(script), str(folder), json.dumps({**SETTINGS, **(settings or {})}), stages]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -60,24 +69,27 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_processes_take_the_steps_that_one_would(run, tmp_path):
-    """Tokenizer and latent action model have no chance in them but the clips: same clips, same weights and log."""
+    """Tokenizer and latent action model have no chance in them but the clips: the same numbers, up to rounding.
+
+    Weights are compared where nothing rounds to bfloat16: Muon makes every direction of a gradient equally long, so
+    rounding shows in single weights, though not in the losses.
+    """
     config, videos = load_config("tiny", SETTINGS), sample_dataset("train")
     alone = train_tokenizer(config, videos, tmp_path / "tokenizer", progress=False)
-    alone = train_genie(
-        config, videos, tmp_path / "latent_action", tokenizer=alone, parts=["latent_action"], progress=False
-    )
-    both = Genie.load(run / "latent_action" / "checkpoint")
+    train_genie(config, videos, tmp_path / "latent_action", tokenizer=alone, parts=["latent_action"], progress=False)
+    both = Genie.load(run / "tokenizer" / "checkpoint").tokenizer.state_dict()
     torch.manual_seed(config.training.tokenizer.seed)
-    fresh = Genie(config).state_dict()  # as the run began
-    for name, value in alone.state_dict().items():
-        if name.split(".")[0] != "dynamics" and value.is_floating_point():
-            torch.testing.assert_close(both.state_dict()[name], value, atol=2e-4, rtol=2e-3)
-    moved = [name for name, value in both.tokenizer.named_parameters() if (value - fresh[f"tokenizer.{name}"]).any()]
-    assert len(moved) > 20
-    for stage in ("tokenizer", "latent_action"):
+    fresh = Genie(config).tokenizer  # as the run began
+    learned = [name for name, parameter in fresh.named_parameters() if parameter.requires_grad]
+    for name in learned:
+        start, end = fresh.state_dict()[name], alone.tokenizer.state_dict()[name]
+        assert (both[name] - end).norm() < 1e-3 * (end - start).norm(), name
+    assert len(learned) > 20
+    for stage, tolerance in (("tokenizer", TOLERANCE["float32"]), ("latent_action", TOLERANCE["bfloat16"])):
         ours, theirs = read_log(run / stage), read_log(tmp_path / stage)
         assert ours["step"].tolist() == list(range(1, STEPS + 1))
-        torch.testing.assert_close(ours["loss"], theirs["loss"], rtol=1e-3, atol=1e-6)
+        for column in ("loss", "grad_norm"):
+            np.testing.assert_allclose(ours[column], theirs[column], rtol=tolerance, err_msg=f"{stage} {column}")
 
 
 def test_all_processes_end_with_the_same_weights(run):
@@ -103,10 +115,11 @@ def test_one_process_writes(run):
 
 def test_a_run_of_several_goes_on_where_it_stopped(run, tmp_path):
     """And one process may go on with what two began."""
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)  # other tests read what is in `run`
     longer = {"training.dynamics.steps": STEPS + 2}
-    done = together(run, "dynamics", longer)
+    done = together(tmp_path, "dynamics", longer)
     assert done.returncode == 0, done.stderr
-    assert read_log(run / "dynamics")["step"].tolist() == list(range(1, STEPS + 3))
+    assert read_log(tmp_path / "dynamics")["step"].tolist() == list(range(1, STEPS + 3))
 
 
 def test_the_command_says_it_when_clips_cannot_be_shared(tmp_path):
@@ -123,6 +136,6 @@ def test_the_command_says_it_when_clips_cannot_be_shared(tmp_path):
         tmp_path / "run",
     ]
     command += ["--data", sample_dataset("train").path, "--set", "training.tokenizer.clips=3"]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=600)
     assert done.returncode != 0
     assert "clips: found 3 a step, wanted a multiple of 2, the number of processes" in done.stderr

@@ -1,7 +1,7 @@
 """Runs the notebooks of the course: `run` into a folder for `make course`, `refresh` in place for `make notebooks`.
 
-`keep` puts what a finished `run` showed into the notebooks themselves, so that a reader on the web sees it; `sources`
-renews the lines of the package that notebooks show, after these have changed, and runs nothing else.
+`keep` puts the outputs of a finished `run` into the notebooks themselves, so that a reader on the web sees them;
+`sources` renews the source code and quizzes that notebooks show, after these have changed, and runs nothing else.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+STATIC = ("course.show_source(", "course.quiz(")  # outputs that depend on the package alone
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -32,10 +33,12 @@ def main() -> int:
     for command in (run, in_place):
         command.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
     commands.add_parser("one", help="what refresh does, for one notebook").add_argument("path", type=Path)
-    keep = commands.add_parser("keep", help="put what a finished `run` showed into the notebooks themselves")
+    keep = commands.add_parser("keep", help="put the outputs of a finished `run` into the notebooks themselves")
     keep.add_argument("--out", type=Path, required=True, help="the folder that `run` filled")
     keep.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
-    renew = commands.add_parser("sources", help="renew what course.show_source shows; nothing is trained")
+    renew = commands.add_parser(
+        "sources", help="renew what course.show_source and course.quiz show; nothing is trained"
+    )
     renew.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
     options = parser.parse_args()
     if options.command == "one":
@@ -133,7 +136,7 @@ def adopt(path: Path, executed: Path) -> int:
 
 
 def renew_sources(path: Path) -> None:
-    """Show the package as it is now in the cells that show nothing but its lines."""
+    """Renew the outputs of cells that only show source code or a quiz."""
     notebook = nbformat.read(path, as_version=4)
     for cell, shown in sources(notebook):
         cell.outputs = [nbformat.v4.new_output("display_data", data=bundle) for bundle in shown]
@@ -141,7 +144,7 @@ def renew_sources(path: Path) -> None:
 
 
 def sources(notebook):
-    """Each cell that calls course.show_source and does nothing else, and the bundles that it would show now."""
+    """Each cell that only calls course.show_source or course.quiz, and the outputs it would show now."""
     from genie_lite.course import notes
 
     names: dict = {}
@@ -152,7 +155,7 @@ def sources(notebook):
         for statement in statements:
             if isinstance(statement, (ast.Import, ast.ImportFrom)):
                 exec(ast.unparse(statement), names)
-        if statements and all(ast.unparse(statement).startswith("course.show_source(") for statement in statements):
+        if statements and all(ast.unparse(statement).startswith(STATIC) for statement in statements):
             shown: list = []
             before, notes.display = notes.display, shown.append
             try:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
+from genie_lite.course import notes
 from genie_lite.course.checking import CourseError
-from genie_lite.course.notes import display
 
 FOLDER = Path(__file__).parent / "quizzes"
 
@@ -39,7 +39,7 @@ class Question:
 def quiz(notebook: str) -> None:
     """Show the quiz of a notebook, such as "05"."""
     questions = load_quiz(notebook)
-    display({"text/plain": as_text(questions), "text/html": as_html(questions)})
+    notes.display({"text/plain": as_text(questions), "text/html": as_html(questions)})
 
 
 def load_quiz(notebook: str) -> tuple[Question, ...]:

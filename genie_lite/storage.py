@@ -37,7 +37,7 @@ def sole_writer(folder: Path | str) -> Iterator[None]:
             yield
     except Timeout:
         raise FolderInUseError(
-            f"{folder}: another program is training into it; wait for its end, stop it, or choose another folder"
+            f"{folder}: another program is writing into it; wait for its end, stop it, or choose another folder"
         ) from None
 
 
@@ -55,9 +55,10 @@ def whole_folder(folder: Path | str) -> Iterator[Path]:
     draft.mkdir()
     try:
         yield draft
-        for path in draft.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+        for path in draft.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
         recover(folder)
         if folder.exists():
             os.replace(folder, previous)

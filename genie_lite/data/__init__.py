@@ -12,7 +12,7 @@ from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError, MissingArrayError
 from genie_lite.data.fit import fit_frames
 from genie_lite.data.loader import ClipLoader
-from genie_lite.data.samples import course_dataset, data_folder, sample_dataset, sample_game
+from genie_lite.data.samples import copy_sample, course_dataset, data_folder, sample_dataset, sample_game
 from genie_lite.data.validate import check_dataset
 from genie_lite.data.writer import DatasetWriter, write_dataset
 
@@ -24,6 +24,7 @@ __all__ = [
     "MissingArrayError",
     "check_dataset",
     "collect",
+    "copy_sample",
     "course_dataset",
     "data_folder",
     "fit_frames",

@@ -24,9 +24,8 @@ from genie_lite.config import DataConfig
 from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError
 from genie_lite.data.policies import PLAYERS
-from genie_lite.data.writer import DatasetWriter
-from genie_lite.data.zarr_group import read_attributes
-from genie_lite.data.zarr_store import CHUNK_FRAMES, LEVEL
+from genie_lite.data.writer import DatasetWriter, existing_attributes
+from genie_lite.data.zarr_store import CHUNK_FRAMES, LEVEL, writing
 
 Split = Literal["train", "test"]
 LONGEST_EPISODE = 1_000  # game steps, after which procgen ends an episode of CoinRun
@@ -58,22 +57,33 @@ def collect(
     """
     path = Path(path)
     wanted = frames if frames is not None else getattr(data, f"{split}_frames")
-    settings = collection_settings(data, split)
     if path.exists() and not resume:
         raise DatasetError(f"{path}: exists already; delete it, choose another path, or pass resume=True")
-    if found := read_attributes(path):
-        different = settings_differ(found, settings)
-        if different:
-            raise DatasetError(
-                f"{path}: videos of other settings ({different}); delete the folder or choose another path"
-            )
-        if found.get("complete") and found.get("frames_written", 0) >= wanted:
-            return open_dataset(path)
+    if _collected(data, path, split) >= wanted:
+        return open_dataset(path)
     procgen = import_procgen()
+    with writing(path):
+        _collected(data, path, split)  # again: another collector may have ended meanwhile
+        _collect(procgen, data, path, split, wanted, progress, level, chunk_frames)
+    return open_dataset(path)
+
+
+def _collected(data: DataConfig, path: Path, split: Split) -> int:
+    """Frames of a complete dataset of these settings at `path`, else 0; DatasetError for anything else there."""
+    found = existing_attributes(path)
+    different = settings_differ(found, collection_settings(data, split)) if found else ""
+    if different:
+        raise DatasetError(f"{path}: videos of other settings ({different}); delete the folder or choose another path")
+    return found.get("frames_written", 0) if found.get("complete") else 0
+
+
+def _collect(
+    procgen: Any, data: DataConfig, path: Path, split: Split, wanted: int, progress: bool, level: int, chunk_frames: int
+) -> None:
     attributes = {
         "game": "coinrun",
         "split": split,
-        **settings,
+        **collection_settings(data, split),
         "frame_stride": data.action_repeat,
         "policy_odds": PLAYERS[data.policy].odds,
         "versions": {name: _version(name) for name in ("genie-lite", "procgen", "procgen-mirror", "numpy")},
@@ -97,7 +107,6 @@ def collect(
             inside = (starts >= skip) & (starts < stop)
             writer.commit(stop - skip, starts[inside] - skip, env_actions=actions[skip:stop], level_seeds=seeds[inside])
     writer.finish()
-    return open_dataset(path)
 
 
 def collection_settings(data: DataConfig, split: Split) -> dict[str, Any]:

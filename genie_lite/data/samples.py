@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,8 @@ from genie_lite.data.coinrun import Split, collect, collection_settings, procgen
 from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError
 from genie_lite.data.zarr_group import read_attributes
+from genie_lite.data.zarr_store import unwritable
+from genie_lite.storage import whole_folder
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,19 @@ def sample_dataset(
             "`pip install -e .`, or point the environment variable GENIE_LITE_DATA at its data folder"
         )
     return open_dataset(path, frame_size)
+
+
+def copy_sample(split: Split, folder: str | os.PathLike[str]) -> FrameDataset:
+    """Copy the shipped videos of `split` to ``folder/<split>.zarr``, completely or not at all; DatasetError."""
+    source, target = Path(sample_dataset(split).path), Path(folder) / f"{split}.zarr"
+    if target.exists():
+        raise DatasetError(f"{target}: exists already; delete it or choose another folder")
+    try:
+        with whole_folder(target) as draft:
+            shutil.copytree(source, draft, dirs_exist_ok=True)
+    except (OSError, shutil.Error) as error:
+        raise unwritable(target, error) from error
+    return open_dataset(target)
 
 
 def sample_game(config: Config) -> Game:

@@ -22,18 +22,21 @@ from genie_lite.data.zarr_store import (
     put_in_place,
     remove_parts,
     replace_file,
+    unwritable,
     write_part,
 )
+from genie_lite.storage import whole_folder
 
 
 class DatasetWriter:
-    """Appends videos to a dataset on disk; what was committed before a kill is kept, the rest is written again.
+    """Appends videos to a dataset on disk; a kill loses only what was not committed yet.
 
-    `append` adds frames at once. `place` takes them in pieces and in any order, and compresses in the background what
-    fills a chunk, until `commit` adds them: so the frames of a block need not be in memory together.
+    `append` adds frames at once. `place` takes them in pieces and in any order and compresses full chunks in the
+    background, and `commit` then adds them, so that a block of frames need not fit in memory.
 
     A new dataset is created at `path`; an existing one is continued (its frame shape must agree). Until `finish`
-    is called the attribute ``complete`` is false and `open_dataset` refuses the dataset.
+    is called the attribute ``complete`` is false and `open_dataset` refuses the dataset. A dataset takes one writer
+    at a time: `collect` and `write_dataset` see to it with `zarr_store.writing`.
     """
 
     def __init__(
@@ -46,15 +49,15 @@ class DatasetWriter:
         chunk_frames: int = CHUNK_FRAMES,
         level: int = LEVEL,
     ) -> None:
-        """`frame_shape` is (H, W, C); `arrays` names what is stored beside frames and episode_starts; `level` 1-9."""
+        """`frame_shape` is (H, W, C); `arrays` names the optional arrays; `level` 1-9 is that of the compression."""
         self.path = Path(path)
         self._rows: dict[str, np.ndarray] = {}
-        if self._found().get("frames_written"):
+        if existing_attributes(self.path).get("frames_written"):
             self._resume(frame_shape)
             return
         self.shape = frame_shape
         self.chunk = chunk_frames
-        # One Blosc block per chunk: frames repeat their predecessors, which the compressor must see to use.
+        # One Blosc block per chunk: frames repeat their predecessors, and blocks are compressed separately.
         self._codec = Blosc(
             "zstd", clevel=level, shuffle=Blosc.NOSHUFFLE, blocksize=chunk_frames * int(np.prod(frame_shape))
         )
@@ -81,7 +84,7 @@ class DatasetWriter:
     def append(self, frames: np.ndarray, episode_starts: np.ndarray, **rows: np.ndarray) -> None:
         """Add frames uint8 [n, H, W, C] and commit them.
 
-        `episode_starts` counts from the first of these frames; without a 0 in it they continue the last episode.
+        `episode_starts` counts from the first of these frames; unless it begins with 0 they continue the last episode.
         `rows` are the other arrays: env_actions [n], level_seeds [len(episode_starts)].
         """
         self._check(len(frames), episode_starts, rows)
@@ -89,7 +92,7 @@ class DatasetWriter:
         self.commit(len(frames), episode_starts, **rows)
 
     def place(self, first: int, frames: np.ndarray) -> None:
-        """Take frames uint8 [n, H, W, C] that `commit` will add; `first` is the number of the first in the dataset.
+        """Take frames uint8 [n, H, W, C] for the next `commit`; `first` is the number of the first in the dataset.
 
         Full chunks are written under temporary names: a kill before the commit leaves the dataset as it was.
         """
@@ -100,7 +103,7 @@ class DatasetWriter:
         self._buffer.place(first, frames)
 
     def commit(self, count: int, episode_starts: np.ndarray, **rows: np.ndarray) -> None:
-        """Add the `count` frames placed since the last commit, each number of them once; the rest is as in `append`."""
+        """Add the `count` frames placed since the last commit, each placed once; other arguments as in `append`."""
         self._check(count, episode_starts, rows)
         placed = self._buffer.num_frames - self.num_frames % self.chunk
         if placed != count:
@@ -165,21 +168,8 @@ class DatasetWriter:
         }
         replace_file(self.path / name / ".zarray", json.dumps(description, indent=1).encode())
 
-    def _found(self) -> dict[str, Any]:
-        """Attributes of the dataset at `path`; empty if there is nothing."""
-        attributes = read_attributes(self.path)
-        if attributes.get("format") == FORMAT:
-            return attributes
-        if not self.path.exists():
-            return {}
-        if self.path.is_dir() and all(
-            f.suffix == ".part" or f.name in (".zgroup", ".lock") for f in self.path.iterdir()
-        ):
-            return {}  # killed before the attributes were written
-        raise DatasetError(f"{self.path}: exists and is no dataset; nothing was overwritten, choose another path")
-
     def _resume(self, frame_shape: tuple[int, int, int]) -> None:
-        self.attributes = self._found()
+        self.attributes = existing_attributes(self.path)
         remove_parts(self.path)
         group = ZarrGroup(str(self.path))
         frames = group.array("frames")
@@ -201,6 +191,17 @@ class DatasetWriter:
             self._buffer.place(self.num_frames - left, frames.read(self.num_frames // self.chunk)[:left])
 
 
+def existing_attributes(path: Path) -> dict[str, Any]:
+    """Attributes of the dataset at `path`; empty if there is nothing. DatasetError when something else is there."""
+    attributes = read_attributes(path)
+    if attributes.get("format") == FORMAT:
+        return attributes
+    names = [file.name for file in path.iterdir()] if path.is_dir() else [path.name]
+    if not path.exists() or all(name in (".zgroup", ".lock") or name.endswith(".part") for name in names):
+        return {}  # nothing, or what a kill before the attributes were written leaves
+    raise DatasetError(f"{path}: exists and is no dataset; nothing was overwritten, choose another path")
+
+
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
     if len(values) == length:
         return values
@@ -215,18 +216,30 @@ def write_dataset(
 ) -> None:
     """Write videos of your own as a dataset: `episodes` are uint8 [n, H, W, C], all of one frame size.
 
-    `env_actions`, if known, gives uint8 [n] for each episode. DatasetError when `path` exists already.
+    `env_actions`, if known, gives uint8 [n] for each episode. The dataset appears complete or not at all.
+    DatasetError when `path` exists already.
     """
-    if Path(path).exists():
-        raise DatasetError(f"{path}: exists already; choose another path or delete it")
-    writer: DatasetWriter | None = None
-    rows = None if env_actions is None else iter(env_actions)
-    for episode in episodes:
-        if writer is None:
-            height, width, channels = episode.shape[1:]
-            arrays = () if rows is None else ("env_actions",)
-            writer = DatasetWriter(path, (height, width, channels), attributes, arrays=arrays)
-        writer.append(episode, np.array([0]), **({} if rows is None else {"env_actions": next(rows)}))
-    if writer is None:
-        raise DatasetError(f"{path}: no episode given, wanted one or more")
-    writer.finish()
+    path = Path(path)
+    exists = DatasetError(f"{path}: exists already; choose another path or delete it")
+    if path.exists():
+        raise exists
+    arrays = () if env_actions is None else ("env_actions",)
+    actions = iter(() if env_actions is None else env_actions)
+    try:
+        with whole_folder(path) as draft:
+            writer: DatasetWriter | None = None
+            for number, episode in enumerate(episodes):
+                if np.ndim(episode) != 4 or len(episode) == 0:
+                    raise DatasetError(
+                        f"{path}: found episode {number} of shape {list(np.shape(episode))}, wanted frames [n, H, W, C]"
+                    )
+                height, width, channels = episode.shape[1:]
+                writer = writer or DatasetWriter(draft, (height, width, channels), attributes, arrays=arrays)
+                writer.append(episode, np.array([0]), **{name: next(actions, np.zeros(0)) for name in arrays})
+            if writer is None:
+                raise DatasetError(f"{path}: found no episode, wanted one or more")
+            writer.finish()
+            if path.exists():  # another program was quicker
+                raise exists
+    except OSError as error:
+        raise unwritable(path, error) from error

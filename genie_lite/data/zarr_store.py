@@ -10,11 +10,14 @@ under a temporary name and renamed, and the frames of a block take effect togeth
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from genie_lite.data.errors import DatasetError
+from genie_lite.storage import FolderInUseError, sole_writer, whole_file
 
 FORMAT = "genie-lite frames"
 CHUNK_FRAMES = 32  # a 16-frame clip touches one or two chunks; twice the frames of a clip compress 15 % smaller
@@ -25,6 +28,19 @@ ROWS = {"episode_starts": "<i8", "level_seeds": "<i8", "env_actions": "|u1"}  # 
 ARRAYS = {"frames": ("|u1", 4), **{name: (dtype, 1) for name, dtype in ROWS.items()}}  # dtype and number of axes
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Keep every other writer out of the dataset at `path`; DatasetError when there is one already."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(sole_writer(path))
+        except FolderInUseError as error:
+            raise DatasetError(str(error)) from error
+        except OSError as error:
+            raise unwritable(path, error) from error
+        yield
+
+
 def write_part(path: Path, content: bytes) -> Path:
     """Write the content of file `path` to a temporary file beside it, which `put_in_place` renames."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}-{next(_numbers)}.part")
@@ -33,7 +49,7 @@ def write_part(path: Path, content: bytes) -> Path:
         temporary.write_bytes(content)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     return temporary
 
 
@@ -43,12 +59,16 @@ def put_in_place(temporary: Path, path: Path) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. DatasetError when the disk refuses."""
-    put_in_place(write_part(path, content), path)
+    """Write a file completely or not at all. DatasetError when the disk refuses."""
+    try:
+        with whole_file(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def remove_parts(path: Path) -> None:
@@ -57,7 +77,8 @@ def remove_parts(path: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _unwritable(path: Path, error: OSError) -> DatasetError:
+def unwritable(path: Path, error: OSError) -> DatasetError:
+    """What to raise when the disk refuses to write `path`."""
     return DatasetError(
         f"{path}: cannot be written ({error}); make room or choose another folder, then run the "
         "same command again: it goes on from the last finished block"

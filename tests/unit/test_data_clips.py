@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -17,7 +18,16 @@ import pytest
 import zarr
 from numcodecs import blosc
 
-from genie_lite.data import ClipLoader, DatasetError, DatasetWriter, check_dataset, open_dataset, write_dataset
+from genie_lite.data import (
+    ClipLoader,
+    DatasetError,
+    DatasetWriter,
+    check_dataset,
+    copy_sample,
+    open_dataset,
+    sample_dataset,
+    write_dataset,
+)
 
 LENGTHS = (5, 40, 1, 17, 90)
 
@@ -405,3 +415,39 @@ def test_a_full_disk_is_said_and_survived(tmp_path: Path, monkeypatch: pytest.Mo
     again.finish()
     assert check_dataset(tmp_path / "videos.zarr") == []
     assert open_dataset(tmp_path / "videos.zarr").episode_starts.tolist() == [0, 40]
+
+
+def test_videos_are_written_completely_or_not_at_all(tmp_path: Path) -> None:
+    def broken() -> Iterator[np.ndarray]:
+        yield videos()[1]
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DatasetError, match="No space left on device.*make room"):
+        write_dataset(tmp_path / "videos.zarr", broken())
+    with pytest.raises(DatasetError, match=r"found episode 1 of shape \[8, 12, 3\], wanted frames"):
+        write_dataset(tmp_path / "videos.zarr", [videos()[1], videos()[1][0]])
+    with pytest.raises(DatasetError, match="'env_actions': 0.* wanted .*'env_actions': 40"):
+        write_dataset(tmp_path / "videos.zarr", videos()[:2], env_actions=[np.zeros(5, np.uint8)])
+    with pytest.raises(DatasetError, match="found no episode"):
+        write_dataset(tmp_path / "videos.zarr", [])
+    assert not list(tmp_path.iterdir())
+    write_dataset(tmp_path / "videos.zarr", videos())
+    assert check_dataset(tmp_path / "videos.zarr") == []
+    with pytest.raises(DatasetError, match="exists already"):
+        write_dataset(tmp_path / "videos.zarr", videos())
+
+
+def test_half_a_copied_sample_does_not_block_the_next_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(source: Path, target: Path, dirs_exist_ok: bool) -> None:
+        (target / ".zattrs").write_bytes(b"{")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copytree", half)
+        with pytest.raises(DatasetError, match="test.zarr: .*No space left on device"):
+            copy_sample("test", tmp_path)
+    assert not list(tmp_path.iterdir())
+    copied = copy_sample("test", tmp_path)
+    assert copied.path == str(tmp_path / "test.zarr") and copied.num_frames == sample_dataset("test").num_frames
+    with pytest.raises(DatasetError, match="exists already"):
+        copy_sample("test", tmp_path)

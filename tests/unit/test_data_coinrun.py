@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -34,6 +32,7 @@ from genie_lite.data import (
 from genie_lite.data.coinrun import collection_settings, settings_differ
 from genie_lite.evaluation import measure_motion
 from genie_lite.evaluation.env_actions import env_action_classes, read_env_actions
+from genie_lite.storage import sole_writer
 
 needs_procgen = pytest.mark.skipif(not procgen_available(), reason="procgen has no wheel for this Python or platform")
 
@@ -252,6 +251,18 @@ def test_other_settings_are_never_mixed(tmp_path: Path, pretend: None) -> None:
         collect(SMALL, tmp_path / "mine", frames=200, progress=False)
 
 
+def test_of_two_collectors_on_one_folder_one_is_refused(tmp_path: Path, pretend: None) -> None:
+    collect(SMALL, tmp_path / "videos", frames=100, progress=False)
+    before = {file: file.read_bytes() for file in (tmp_path / "videos").rglob("*") if file.is_file()}
+    with sole_writer(tmp_path / "videos"):
+        with pytest.raises(DatasetError, match="videos: another program is writing into it"):
+            collect(SMALL, tmp_path / "videos", frames=200, progress=False)
+        assert collect(SMALL, tmp_path / "videos", frames=100, progress=False).num_frames == 100  # only read
+    assert before == {file: file.read_bytes() for file in before}
+    assert collect(SMALL, tmp_path / "videos", frames=200, progress=False).num_frames == 200
+    assert check_dataset(tmp_path / "videos") == []
+
+
 def test_levels_outside_their_range_are_found(tmp_path: Path, pretend: None) -> None:
     collect(SMALL, tmp_path / "videos", frames=300, progress=False)
     attributes = tmp_path / "videos" / ".zattrs"
@@ -362,15 +373,18 @@ def test_killed_collection_goes_on_where_it_was(tmp_path: Path) -> None:
         f"collect(DataConfig(num_envs=2), {str(path)!r}, frames={frames}, progress=False)"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
-    while process.poll() is None:  # wait for the first committed block, then kill in the middle of another
-        if (path / "frames" / "20.0.0.0").exists():
-            process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
-            break
-        time.sleep(0.01)
-    assert process.wait() != 0, "collection ended before it could be killed"
+    try:
+        end = time.monotonic() + 120
+        while not (path / "frames" / "20.0.0.0").exists():  # the first block is committed: kill in a later one
+            assert process.poll() is None, "collection ended before it could be killed"
+            assert time.monotonic() < end, "collection did not commit a block within two minutes"
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
     with pytest.raises(DatasetError, match="collection stopped after"):
         open_dataset(path)
-    written = coinrun.read_attributes(path)["frames_written"]
+    written = coinrun.existing_attributes(path)["frames_written"]
     assert 0 < written < frames
     data = DataConfig(num_envs=2)
     resumed = collect(data, path, frames=written + 512, progress=False)

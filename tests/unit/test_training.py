@@ -107,7 +107,7 @@ def test_kill_9_at_any_moment_leaves_a_run_that_resumes(dataset, tmp_path):
             assert time.monotonic() < deadline, f"{_steps(tmp_path / 'killed')} steps after 300 seconds"
             time.sleep(0.02)
         process.send_signal(signal.SIGSTOP)
-        with pytest.raises(FolderInUseError, match="killed: another program is training into it"):
+        with pytest.raises(FolderInUseError, match="killed: another program is writing into it"):
             train_tokenizer(load_config("tiny"), dataset, tmp_path / "killed", progress=False)
         process.send_signal(signal.SIGKILL)
         process.wait()

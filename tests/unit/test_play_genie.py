@@ -26,8 +26,7 @@ def prompt(genie) -> np.ndarray:
 
 
 def test_undo_goes_back_exactly_also_after_the_window_has_slid(genie, prompt):
-    session = genie.play(prompt, maskgit_steps=2)
-    assert isinstance(session, PlaySession)
+    session = PlaySession(genie, prompt, maskgit_steps=2)
     actions = [t % genie.num_latent_actions for t in range(genie.context_frames + 5)]
     videos = [session.step(a) for a in actions]
     for t in range(len(actions) - 2, len(actions) - 8, -1):
@@ -37,7 +36,7 @@ def test_undo_goes_back_exactly_also_after_the_window_has_slid(genie, prompt):
 
 
 def test_play_is_what_generate_says(genie, prompt):
-    session = genie.play(prompt, maskgit_steps=2, seed=7)
+    session = PlaySession(genie, prompt, maskgit_steps=2, seed=7)
     actions = [0, 1, 1, 0]
     for action in actions:
         session.step(action)
@@ -45,21 +44,21 @@ def test_play_is_what_generate_says(genie, prompt):
 
 
 def test_prompts_of_several_frames_play_and_wrong_actions_do_not(genie):
-    session = genie.play(scenes(3, genie.frame_size), maskgit_steps=1)
+    session = PlaySession(genie, scenes(3, genie.frame_size), maskgit_steps=1)
     assert session.step(0).shape == (*genie.frame_size, 3)
     with pytest.raises(ActionError, match=f"0 to {genie.num_latent_actions - 1}"):
         session.step(genie.num_latent_actions)
 
 
 def test_steps_are_counted_as_asked(genie, prompt):
-    session = genie.play(prompt, maskgit_steps=1)
+    session = PlaySession(genie, prompt, maskgit_steps=1)
     session.maskgit_steps = 3
     session.step(0)
     assert len(session._rollout.decoding) == 3
 
 
 def test_undo_beyond_what_a_rollout_keeps_says_so(genie, prompt):
-    session = genie.play(prompt, maskgit_steps=1)
+    session = PlaySession(genie, prompt, maskgit_steps=1)
     for _ in range(66):
         session.step(0)
     for _ in range(64):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.plain import PlainGenie
 from genie_lite.config import SamplingConfig
-from genie_lite.models.dynamics import hidden_after
+from genie_lite.inference.maskgit import masked_after
 
 
 class PlainPlay:
@@ -52,7 +52,7 @@ class PlainPlay:
         for step in range(steps):
             logits = model.logits(torch.cat([self.tokens, new[:, None]], dim=1), vectors)[:, -1]
             new = torch.where(new == mask, self.draw(logits, points), new)
-            remaining = hidden_after(step + 1, steps, new.shape[1], self.sampling.schedule)
+            remaining = masked_after(step + 1, steps, new.shape[1], self.sampling.schedule)
             # The places that come first in a fixed random order stay hidden longest.
             new = new.scatter(1, order.argsort(dim=1)[:, :remaining], mask)
             if not remaining:

@@ -127,7 +127,7 @@ def _played(genie: Genie, prompt: np.ndarray, frames: int) -> Rollout:
 
 def _player(rollout: Rollout) -> Work:
     def play_a_frame() -> float:
-        rollout.step([rollout.position % rollout.genie.num_latent_actions])
+        rollout.step([rollout.position % rollout.model.num_latent_actions])
         return 1.0
 
     return play_a_frame

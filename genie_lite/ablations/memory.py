@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from genie_lite.config import Config, config_from_dict, config_to_dict
-from genie_lite.models import VideoTokenizer
+from genie_lite.models import build_tokenizer
 from genie_lite.nn import autocast
 
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -98,7 +98,7 @@ def _measure(config: Config, fused: bool) -> float | None:
     stage = config.training.tokenizer
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     height, width = config.model.frame_size
-    tokenizer = VideoTokenizer(config.model).to(device).train()
+    tokenizer = build_tokenizer(config.model).to(device).train()
     frames = torch.rand(stage.clips, stage.frames, height, width, config.model.channels, device=device)
     before = _peak(device)
     with contextlib.nullcontext() if fused else scores_written_out():

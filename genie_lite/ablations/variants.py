@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from genie_lite.config import Config, ConfigError, TransformerConfig
-from genie_lite.models import LatentActionModel, VideoTokenizer
+from genie_lite.models import build_latent_action, build_tokenizer
 
 Study = Literal["tokenizer", "latent-action"]
 # Each study's variants by their setting, with the paper's names, in the order of its tables.
@@ -64,7 +64,7 @@ def equal_ffn_ratio(settings: TransformerConfig) -> float:
 def count_parameters(config: Config) -> dict[str, int]:
     """Trainable numbers of the tokenizer and of the latent action model, without making them."""
     with torch.device("meta"):
-        models = {"tokenizer": VideoTokenizer(config.model), "latent_action": LatentActionModel(config.model)}
+        models = {"tokenizer": build_tokenizer(config.model), "latent_action": build_latent_action(config.model)}
     return {name: count(model) for name, model in models.items()}
 
 

@@ -122,6 +122,7 @@ class CodebookConfig:
     update: Literal["ema", "gradient", "fixed"] = "ema"  # how codes follow their latents; fixed: they do not
     decay: Decay = 0.99  # of the moving averages, with update: ema
     commitment: Number = 0.25  # weight of the loss that keeps latents near their codes
+    loss_weight: Number = 0.1  # weight of the quantizer's loss beside the model's own, which is small (paper: 1)
     restart_after: CountOrZero = 0  # steps without use after which a code restarts at a random latent; 0: never
 
 

@@ -7,6 +7,7 @@ trained dynamics model is trained further with one thing changed. Each is compar
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,18 +18,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genie_lite.api import Genie
-from genie_lite.config import StageConfig
+from genie_lite.config import ModelConfig, StageConfig
 from genie_lite.data import FrameDataset
 from genie_lite.evaluation import Interval, Motion, bootstrap_mean, code_usage, delta_psnr, probe_motion, psnr
-from genie_lite.models import LatentActionModel
+from genie_lite.models import LatentActionModel, build_latent_action
 from genie_lite.models.latent_action import LatentActionOutput
+from genie_lite.models.latent_action_variants import ExtendedLatentActionModel
 from genie_lite.training.loop import Losses, fit
 from genie_lite.training.stages import latent_action_losses
 
 # --------------------------------------------------------------------------------------------- making worlds
 
 
-class SeesTheAnswer(LatentActionModel):
+class SeesTheAnswer(ExtendedLatentActionModel):
     """A latent action model that is off by one frame: its decoder reads the frame it has to predict."""
 
     def forward(self, frames: Tensor) -> LatentActionOutput:
@@ -36,7 +38,7 @@ class SeesTheAnswer(LatentActionModel):
         change = self.predict(frames[:, 1:], quantized.vectors) - frames[:, 1:]  # should be frames[:, :-1], twice
         prediction = frames[:, :-1] + change
         error = F.mse_loss(prediction, frames[:, 1:])
-        return LatentActionOutput(prediction, quantized.codes, error + 0.1 * quantized.loss, error)
+        return LatentActionOutput(prediction, quantized.codes, error + quantized.loss, error)
 
 
 def train_actions(
@@ -46,7 +48,7 @@ def train_actions(
     run_dir: str | Path,
     *,
     codebook: dict[str, Any] | None = None,
-    model: type[LatentActionModel] = LatentActionModel,
+    model: Callable[[ModelConfig], LatentActionModel] = build_latent_action,
 ) -> Genie:
     """A Genie with the tokenizer and dynamics model of `base`, and a latent action model trained here from scratch.
 

@@ -1,57 +1,67 @@
-"""A world being played: one frame a step, each at the same cost however long the game (section 2.2, figure 8)."""
+"""A world that is played: one frame a step, each at the same cost however long the game (section 2.2, figure 8)."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genie_lite.nn import TemporalCache
-
-if TYPE_CHECKING:
-    from genie_lite.api import Genie
+from genie_lite.config import SamplingConfig
+from genie_lite.inference.arrays import actions_to_tensor, frames_to_tensor, to_uint8
+from genie_lite.inference.compute import computing, play_precision, play_threads
+from genie_lite.inference.kv_cache import KVCache, Slots
+from genie_lite.inference.maskgit import sample_frame
+from genie_lite.inference.one_frame import decode_frame, remember
+from genie_lite.models import GenieModel
 
 UNDO_STEPS = 64
 
 
 class _Past(NamedTuple):
-    dynamics: list[tuple[Tensor, Tensor]]
-    decoder: list[tuple[Tensor, Tensor]]
+    """What it takes to undo one step."""
+
+    dynamics: Slots
+    decoder: Slots
     tokens: Tensor
     frame: np.ndarray
 
 
 class Rollout:
-    """Worlds [B] that grow by one frame a `step`, from prompt frames [B, T, H, W, C] uint8.
+    """Worlds [B] that grow by one frame a `step`, from prompt frames uint8 [B, T, H, W, C].
 
-    Keys and values of past frames are kept (TemporalCache), for the dynamics model and for the tokenizer's decoder, so
-    each MaskGIT step runs the new frame alone. The random numbers of frame t depend on `seed` and t only: undoing
-    and repeating a step gives the same frame.
+    The dynamics model and the tokenizer's decoder each keep the past in a KV cache, so every MaskGIT step runs the new
+    frame only. The random numbers of frame t depend on `seed` and t alone: undoing and repeating a step gives the same
+    frame.
+
+    sampling: MaskGIT's settings, None for the world's own. precision, threads: how to compute; by default what
+    `inference.compute` finds quick and robust.
     """
 
     def __init__(
         self,
-        genie: Genie,
+        model: GenieModel,
         prompt_frames: np.ndarray,
+        sampling: SamplingConfig | None = None,
         *,
-        maskgit_steps: int | None = None,
-        temperature: float | None = None,
         seed: int = 0,
+        precision: str = "auto",
+        threads: int | None = None,
     ) -> None:
-        chosen: dict[str, Any] = {"maskgit_steps": maskgit_steps, "temperature": temperature}
-        chosen = {name: value for name, value in chosen.items() if value is not None}
-        self.sampling = dataclasses.replace(genie.config.sampling, **chosen)
-        self.genie, self.seed = genie, seed
-        self._generator = torch.Generator(genie.device)
-        self._dynamics_cache = TemporalCache(genie.context_frames)
-        self._decoder_cache = TemporalCache(genie.context_frames)
+        self.model, self.seed = model, seed
+        self.sampling = sampling or model.config.sampling
+        self.tokens: Tensor  # of the newest frame, [B, N]
+        self.frame: np.ndarray  # the newest frame, uint8 [B, H, W, C]
+        self.decoding: list[Tensor] = []  # its tokens [B, N] after each MaskGIT step
+        self._precision = play_precision(model.device, precision)
+        self._threads = play_threads(model.device, threads)
+        self._generator = torch.Generator(model.device)
+        self._dynamics_cache = KVCache(model.context_frames)
+        self._decoder_cache = KVCache(model.context_frames)
         self._past: deque[_Past] = deque(maxlen=UNDO_STEPS)
-        self.decoding: list[Tensor] = []  # tokens [B, N] after each MaskGIT step of the newest frame
-        with genie.inference():
+        with computing(model, self._precision, self._threads):
             self._read_prompt(prompt_frames)
 
     @property
@@ -60,24 +70,25 @@ class Rollout:
         return self._dynamics_cache.position - 1
 
     def step(self, latent_actions: np.ndarray | list[int] | int) -> np.ndarray:
-        """Take one latent action [B] in each world; the new frames, uint8 [B, H, W, C].
+        """Take one latent action [B] in each world, and return the new frames, uint8 [B, H, W, C].
 
         Raises ValueError for an action outside [0, A).
         """
-        actions = self.genie.check_actions(latent_actions, (len(self.tokens),))
-        with self.genie.inference():
-            caches = (self._dynamics_cache.snapshot(), self._decoder_cache.snapshot())
-            self._past.append(_Past(*caches, self.tokens, self.frame))
-            vectors = self.genie.latent_action.quantizer.lookup(actions)[:, None]
+        actions = actions_to_tensor(self.model, latent_actions, (len(self.tokens),))
+        with computing(self.model, self._precision, self._threads):
+            slots = (self._dynamics_cache.snapshot(), self._decoder_cache.snapshot())
+            self._past.append(_Past(*slots, self.tokens, self.frame))
+            vectors = self.model.latent_action.quantizer.lookup(actions)[:, None]  # [B, 1, latent_dim]
+            past = self.tokens[:, None]  # [B, 1, N]
             self._generator.manual_seed(self.seed * 1_000_003 + self._dynamics_cache.position)
-            model = self.genie.dynamics
-            past = self.tokens[:, None]
-            self.decoding = model.sample(vectors, self._dynamics_cache, self.sampling, self._generator, past)
+            self.decoding = sample_frame(
+                self.model.dynamics, vectors, self._dynamics_cache, self.sampling, self._generator, past
+            )
             self._append(self.decoding[-1], vectors, past)
         return self.frame
 
     def undo(self) -> np.ndarray:
-        """Go back one step (at most 64 are kept); the frame as it was. Raises IndexError when there is none."""
+        """Go back one step and return the frame as it was. Raises IndexError after 64 steps back, or at the prompt."""
         if not self._past:
             raise IndexError("undo: no step left to undo")
         past = self._past.pop()
@@ -88,19 +99,20 @@ class Rollout:
         return self.frame
 
     def _read_prompt(self, prompt_frames: np.ndarray) -> None:
-        frames, _ = self.genie.check_frames(prompt_frames)
-        tokens = self.genie.tokenizer.encode(frames)
-        seen = self.genie.latent_action_inputs(frames, tokens)
-        actions = self.genie.latent_action.encode(seen) if frames.shape[1] > 1 else None
+        frames, _ = frames_to_tensor(self.model, prompt_frames)
+        tokens = self.model.tokenizer.encode(frames)
+        actions = tokens.new_zeros(len(tokens), 0)
+        if frames.shape[1] > 1:
+            actions = self.model.latent_action.encode(self.model.latent_action_inputs(frames, tokens))
+        vectors = self.model.latent_action.quantizer.lookup(actions)  # [B, T-1, latent_dim]
         for t in range(frames.shape[1]):
-            codes = tokens.new_zeros(len(tokens), 0) if t == 0 or actions is None else actions[:, t - 1 : t]
-            past = tokens[:, t - 1 : t] if t else None
-            self._append(tokens[:, t], self.genie.latent_action.quantizer.lookup(codes), past)
+            before = slice(max(t - 1, 0), t)  # the action and the frame that lead to frame t; none for the first
+            self._append(tokens[:, t], vectors[:, before], tokens[:, before] if t else None)
 
     def _append(self, tokens: Tensor, action_vectors: Tensor, past: Tensor | None) -> None:
-        """Make complete tokens [B, N] the newest frame: run them once more so that the caches hold them, and decode."""
-        self.genie.dynamics.remember(tokens[:, None], action_vectors, self._dynamics_cache, past)
+        """Make complete tokens [B, N] the newest frame: run them once more, for the caches, and decode them."""
+        remember(self.model.dynamics, tokens, action_vectors, self._dynamics_cache, past)
         self._dynamics_cache.advance()
-        pixels = self.genie.tokenizer.decode(tokens[:, None], self._decoder_cache)
+        pixels = decode_frame(self.model.tokenizer, tokens, self._decoder_cache)
         self._decoder_cache.advance()
-        self.tokens, self.frame = tokens, self.genie.to_uint8(pixels)[:, 0]
+        self.tokens, self.frame = tokens, to_uint8(pixels)

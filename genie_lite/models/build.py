@@ -1,45 +1,36 @@
-"""Settings to building blocks, once for all three models."""
+"""Which class a config asks for: one function per model. A new variant of a model gets its line here."""
 
 from __future__ import annotations
 
-from typing import Literal
-
-import torch
-from torch import nn
-
-from genie_lite.config import CodebookConfig, TransformerConfig
-from genie_lite.nn import STTransformer, VectorQuantizer
-
-
-def st_transformer(
-    settings: TransformerConfig, window: int, attention: Literal["st", "space", "full"] = "st"
-) -> STTransformer:
-    """The ST-transformer that `settings` describe, with a temporal window of `window` frames."""
-    return STTransformer(
-        settings.num_layers,
-        settings.d_model,
-        settings.num_heads,
-        settings.head_width,
-        settings.value_width,
-        round(settings.d_model * settings.ffn_ratio),
-        window,
-        attention,
-    )
+from genie_lite.config import ModelConfig
+from genie_lite.models.dynamics import DynamicsModel
+from genie_lite.models.dynamics_variants import ExtendedDynamicsModel
+from genie_lite.models.latent_action import LatentActionModel
+from genie_lite.models.latent_action_variants import ExtendedLatentActionModel, TokenLatentActionModel
+from genie_lite.models.tokenizer import VideoTokenizer
+from genie_lite.models.tokenizer_variants import PatchTokenizer
+from genie_lite.nn.table3_blocks import BLOCKS
 
 
-def codebook(settings: CodebookConfig) -> VectorQuantizer:
-    """The vector quantizer that `settings` describe."""
-    return VectorQuantizer(
-        settings.num_codes,
-        settings.latent_dim,
-        normalize=settings.normalize,
-        update=settings.update,
-        decay=settings.decay,
-        commitment=settings.commitment,
-        restart_after=settings.restart_after,
-    )
+def build_tokenizer(config: ModelConfig) -> VideoTokenizer:
+    """The untrained video tokenizer that `config` describes."""
+    kind = PatchTokenizer if config.tokenizer.codes == "patches" else VideoTokenizer
+    return kind(config, BLOCKS[config.tokenizer.attention])
 
 
-def position_embedding(count: int, d_model: int) -> nn.Parameter:
-    """A learned vector for each of `count` places in a frame, [N, D]; time needs none (nn.attention)."""
-    return nn.Parameter(0.02 * torch.randn(count, d_model))
+def build_latent_action(config: ModelConfig) -> LatentActionModel:
+    """The untrained latent action model that `config` describes."""
+    settings = config.latent_action
+    if settings.inputs == "tokens":
+        return TokenLatentActionModel(config)
+    if settings.difference_input or settings.residual_output or settings.loss == "relative":
+        return ExtendedLatentActionModel(config)
+    return LatentActionModel(config)
+
+
+def build_dynamics(config: ModelConfig) -> DynamicsModel:
+    """The untrained dynamics model that `config` describes; `token_start` is applied when it is trained."""
+    settings = config.dynamics
+    if settings.previous_input or settings.corruption or settings.loss_share < 1:
+        return ExtendedDynamicsModel(config)
+    return DynamicsModel(config)

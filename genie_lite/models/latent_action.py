@@ -2,106 +2,94 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genie_lite.config import ModelConfig
-from genie_lite.models.build import codebook, position_embedding, st_transformer
-from genie_lite.nn import Patches
+from genie_lite.nn import Patches, STTransformer, VectorQuantizer, position_embedding
 
 
 class LatentActionOutput(NamedTuple):
     prediction: Tensor  # of frames 2 .. T, [B, T-1, H, W, C]
     latent_actions: Tensor  # int64 [B, T-1]
     loss: Tensor  # what training minimises
-    prediction_loss: Tensor  # mean squared error over pixels (or over the numbers of codes, see `inputs`)
+    prediction_loss: Tensor  # mean squared error of the prediction
 
 
 class LatentActionModel(nn.Module):
-    """Names what happened between two frames with one of A codes, so that a decoder can predict the second.
+    """Describes what happened between two frames by one of A codes, so that a decoder can predict the second.
 
-    The encoder sees x_1 .. x_(t+1); the decoder sees only x_1 .. x_t and the code, so the code has to carry what the
-    past does not tell: the player's choice. Frames are pixels, [B, T, H, W, C] in [0, 1]. After training only the
-    codebook is needed to play.
+    The encoder sees x_1 .. x_(t+1); the decoder sees only x_1 .. x_t and the code. So the code has to carry what the
+    past does not tell: the player's choice. Frames are [B, T, H, W, C] in [0, 1]. After training only the encoder, to
+    label videos, and the codebook, to play, are still needed.
 
-    With the option `inputs` "tokens" (table 2: "replacing x with z in figure 5") a frame is the picture that its tokens
-    make: [B, T, rows, columns, latent_dim of the tokenizer], the code of each token looked up. Nothing else changes: a
-    patch covers the same part of the frame, and the loss is the squared error of the codes predicted.
+    `build.build_latent_action` chooses between this class and its variants in latent_action_variants.py. A variant may
+    hand on other `patches`, and an encoder input of `encoder_views` as many numbers a patch.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    inputs: ClassVar[Literal["pixels", "tokens"]] = "pixels"  # what frames are made of
+
+    def __init__(self, config: ModelConfig, *, patches: Patches | None = None, encoder_views: int = 1) -> None:
         super().__init__()
         settings, window = config.latent_action, config.context_frames
-        self.difference_input, self.residual_output = settings.difference_input, settings.residual_output
-        frame_size, channels, patch_size = config.frame_size, config.channels, settings.patch_size
-        self.inputs, self.relative_loss = settings.inputs, settings.loss == "relative"
-        if self.inputs == "tokens":
-            patch_size //= config.tokenizer.patch_size  # tokens along the side of a patch
-            frame_size, channels = config.grid(config.tokenizer.patch_size), config.tokenizer.codebook.latent_dim
-        self.picture = (*frame_size, channels)  # what one frame is to this model
-        self.patches = Patches(frame_size, patch_size)
-        pixels = patch_size**2 * channels
-        encoder, decoder, latent_dim = settings.encoder, settings.decoder, settings.codebook.latent_dim
+        encoder, decoder, codebook = settings.encoder, settings.decoder, settings.codebook
+        self.patches = patches or Patches(config.frame_size, settings.patch_size, config.channels)
 
-        self.encoder_patches = nn.Linear(pixels * (2 if self.difference_input else 1), encoder.d_model)
+        # Encode
+        self.encoder_patches = nn.Linear(encoder_views * self.patches.width, encoder.d_model)
         self.encoder_positions = position_embedding(self.patches.count, encoder.d_model)
-        self.encoder = st_transformer(encoder, window)
-        self.to_latent = nn.Linear(encoder.d_model, latent_dim)
-        self.quantizer = codebook(settings.codebook)
-
-        self.decoder_patches = nn.Linear(pixels, decoder.d_model)
+        self.encoder = STTransformer(encoder, window)
+        self.to_latent = nn.Linear(encoder.d_model, codebook.latent_dim)
+        # Quantize
+        self.quantizer = VectorQuantizer(codebook)
+        # Decode
+        self.decoder_patches = nn.Linear(self.patches.width, decoder.d_model)
         self.decoder_positions = position_embedding(self.patches.count, decoder.d_model)
-        self.action_embedding = nn.Linear(latent_dim, decoder.d_model)
-        self.decoder = st_transformer(decoder, window)
-        self.to_patch = nn.Linear(decoder.d_model, pixels)
-        if self.residual_output:  # start by copying the last frame; every gain from there is the action's
-            nn.init.zeros_(self.to_patch.weight)
-            nn.init.zeros_(self.to_patch.bias)
+        self.action_embedding = nn.Linear(codebook.latent_dim, decoder.d_model)
+        self.decoder = STTransformer(decoder, window)
+        self.to_patch = nn.Linear(decoder.d_model, self.patches.width)
 
     def forward(self, frames: Tensor) -> LatentActionOutput:
+        """Predict frames 2 .. T through their latent actions: one training step's loss."""
         quantized = self.quantizer(self.latents(frames))
         prediction = self.predict(frames[:, :-1], quantized.vectors)
         errors = (prediction - frames[:, 1:]).square().flatten(2).mean(-1)  # [B, T-1]
-        loss = (errors * self._weights(frames)).mean() + 0.1 * quantized.loss  # weights of 1, unless loss: relative
+        loss = self.weigh(errors, frames).mean() + quantized.loss
         return LatentActionOutput(prediction, quantized.codes, loss, errors.mean())
 
-    def _weights(self, frames: Tensor) -> Tensor | float:
-        """What each frame's error counts for, [B, T-1]: a fall changes more pixels than a step, and would drown it."""
-        if not self.relative_loss:
-            return 1.0
-        changes = frames.diff(dim=1).square().flatten(2).mean(-1)
-        usual = changes.mean().clamp_min(1e-9)
-        return usual / (changes + usual / 2)
+    def weigh(self, errors: Tensor, frames: Tensor) -> Tensor:
+        """What each frame's error [B, T-1] counts in the loss; in the paper all count alike."""
+        return errors
+
+    # ------------------------------------------------------------------------------------------------ Encode
 
     def latents(self, frames: Tensor) -> Tensor:
-        """What happened between frames, before it is quantized: [B, T-1, latent_dim]; entry t saw frames up to t+1."""
-        if self.inputs == "tokens" and tuple(frames.shape[2:]) != self.picture:
-            wanted = ", ".join(map(str, self.picture))
-            raise ValueError(
-                f"frames: found {list(frames.shape)}, wanted the codes of tokens, [B, T, {wanted}]; "
-                "this model does not read pixels: ask the whole Genie, or take its latent_action_inputs(frames)"
-            )
-        patches = self.patches.cut(frames)
-        if self.difference_input:
-            change = F.pad(patches.diff(dim=1), (0, 0, 0, 0, 1, 0))  # frame 1 has nothing to differ from
-            patches = torch.cat([patches, change], dim=-1)
-        embedded = self.encoder_patches(patches)
+        """What happened between frames, not yet quantized: [B, T-1, latent_dim]; entry t saw frames up to t+1."""
+        embedded = self.encoder_patches(self.encoder_input(frames))
         encoded = self.encoder(embedded + self.encoder_positions.to(embedded.dtype))
-        return self.to_latent(encoded.mean(dim=2)[:, 1:])
+        return self.to_latent(encoded.mean(dim=2)[:, 1:])  # one latent a frame; none leads to the first
+
+    def encoder_input(self, frames: Tensor) -> Tensor:
+        """The patches that the encoder reads, [B, T, N, numbers in a patch]."""
+        return self.patches.cut(frames)
+
+    # ---------------------------------------------------------------------------------------------- Quantize
 
     def encode(self, frames: Tensor) -> Tensor:
         """Latent actions int64 [B, T-1] of frames [B, T, H, W, C]."""
         return self.quantizer.nearest(self.latents(frames))
 
+    # ------------------------------------------------------------------------------------------------ Decode
+
     def predict(self, frames: Tensor, action_vectors: Tensor) -> Tensor:
         """The frame after each of frames [B, t, H, W, C], given its action's vector, [B, t, latent_dim]."""
         embedded = self.decoder_patches(self.patches.cut(frames))
-        actions = self.action_embedding(action_vectors)[:, :, None].to(embedded.dtype)  # added to every position
+        actions = self.action_embedding(action_vectors)[:, :, None].to(embedded.dtype)  # [B, t, 1, D]: for every patch
         decoded = self.decoder(embedded + self.decoder_positions.to(embedded.dtype) + actions)
-        output = self.patches.join(self.to_patch(decoded)).float()
-        if self.residual_output:
-            return frames + output
-        return torch.sigmoid(output) if self.inputs == "pixels" else output  # codes lie anywhere, pixels in [0, 1]
+        return self.next_frames(frames, self.patches.join(self.to_patch(decoded)).float())
+
+    def next_frames(self, frames: Tensor, output: Tensor) -> Tensor:
+        """The predicted frames, of the frames before them and the decoder's output, all [B, t, H, W, C]."""
+        return torch.sigmoid(output)

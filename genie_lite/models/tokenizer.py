@@ -9,100 +9,82 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genie_lite.config import ModelConfig
-from genie_lite.models.build import codebook, position_embedding, st_transformer
-from genie_lite.nn import Patches, TemporalCache, k_means
-
-GREY = 0.5  # pixels count from here, where codes are patches, so that a code's length says something
+from genie_lite.nn import Patches, STBlock, STTransformer, VectorQuantizer, position_embedding
+from genie_lite.nn.st_transformer import Block
 
 
 class TokenizerOutput(NamedTuple):
     reconstruction: Tensor  # frames [B, T, H, W, C], float, about [0, 1]
     tokens: Tensor  # int64 [B, T, N]
     loss: Tensor  # what training minimises
-    reconstruction_loss: Tensor  # mean squared error over pixels, its part that PSNR is made of
+    reconstruction_loss: Tensor  # the part of it that PSNR is made of: mean squared error over pixels
 
 
 class VideoTokenizer(nn.Module):
     """Frames [B, T, H, W, C] in [0, 1] to tokens [B, T, N] in [0, K), and back.
 
-    Both directions are causal: the tokens of frame t know frames up to t, and decode with tokens up to t. The option
-    `attention` makes it a rival of table 3: "space" (ViT) knows frame t alone; "full" (C-ViViT) is causal as well.
+    Both directions are causal: the tokens of frame t depend on frames up to t, and so does what they decode to.
+    `block` is what encoder and decoder are stacks of. `build.build_tokenizer` chooses it, and between this class and
+    its variants in tokenizer_variants.py.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, block: Block = STBlock) -> None:
         super().__init__()
-        settings, window = config.tokenizer, config.context_frames
-        self.patches = Patches(config.frame_size, settings.patch_size)
-        pixels = settings.patch_size**2 * config.channels
-        encoder, decoder, latent_dim = settings.encoder, settings.decoder, settings.codebook.latent_dim
+        self.patches = Patches(config.frame_size, config.tokenizer.patch_size, config.channels)
+        self._build_encoder(config, block)
+        self.quantizer = VectorQuantizer(config.tokenizer.codebook)
+        self._build_decoder(config, block)
 
-        self.patch_embedding = nn.Linear(pixels, encoder.d_model)
+    def _build_encoder(self, config: ModelConfig, block: Block) -> None:
+        encoder = config.tokenizer.encoder
+        self.patch_embedding = nn.Linear(self.patches.width, encoder.d_model)
         self.encoder_positions = position_embedding(self.patches.count, encoder.d_model)
-        self.encoder = st_transformer(encoder, window, settings.attention)
-        self.to_latent = nn.Linear(encoder.d_model, latent_dim)
-        self.quantizer = codebook(settings.codebook)
-        self.from_latent = nn.Linear(latent_dim, decoder.d_model)
+        self.encoder = STTransformer(encoder, config.context_frames, block)
+        self.to_latent = nn.Linear(encoder.d_model, config.tokenizer.codebook.latent_dim)
+
+    def _build_decoder(self, config: ModelConfig, block: Block) -> None:
+        decoder = config.tokenizer.decoder
+        self.from_latent = nn.Linear(config.tokenizer.codebook.latent_dim, decoder.d_model)
         self.decoder_positions = position_embedding(self.patches.count, decoder.d_model)
-        self.decoder = st_transformer(decoder, window, settings.attention)
-        self.to_patch = nn.Linear(decoder.d_model, pixels)
+        self.decoder = STTransformer(decoder, config.context_frames, block)
+        self.to_patch = nn.Linear(decoder.d_model, self.patches.width)
 
     def forward(self, frames: Tensor) -> TokenizerOutput:
+        """Reconstruct frames [B, T, H, W, C] through their tokens: one training step's loss."""
         quantized = self.quantizer(self.latents(frames))
-        reconstruction = self._decode(quantized.vectors)
+        reconstruction = self.reconstruct(quantized.vectors)
         error = F.mse_loss(reconstruction.float(), frames)
-        # Pixels leave little error to learn from; at 1 the quantizer's own loss would drown it.
-        return TokenizerOutput(reconstruction, quantized.codes, error + 0.1 * quantized.loss, error)
+        return TokenizerOutput(reconstruction, quantized.codes, error + quantized.loss, error)
+
+    # ------------------------------------------------------------------------------------------------ Encode
 
     def latents(self, frames: Tensor) -> Tensor:
-        """What the quantizer sees: [B, T, N, latent_dim]."""
+        """Continuous latents [B, T, N, latent_dim] of frames [B, T, H, W, C]."""
         embedded = self.patch_embedding(self.patches.cut(frames))
-        return self.to_latent(self.encoder(embedded + self.encoder_positions.to(embedded.dtype)))
+        encoded = self.encoder(embedded + self.encoder_positions.to(embedded.dtype))
+        return self.to_latent(encoded)
+
+    # ---------------------------------------------------------------------------------------------- Quantize
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Tokens int64 [B, T, N] of frames [B, T, H, W, C]."""
+        """Tokens int64 [B, T, N] of frames [B, T, H, W, C]: the code nearest to each latent."""
         return self.quantizer.nearest(self.latents(frames))
 
-    def decode(self, tokens: Tensor, cache: TemporalCache | None = None) -> Tensor:
-        """Frames [B, T, H, W, C] in [0, 1] of tokens [B, T, N]; with a cache, of the newest frame's tokens alone."""
-        return self._decode(self.quantizer.lookup(tokens), cache).float().clamp(0, 1)
+    # ------------------------------------------------------------------------------------------------ Decode
 
-    def _decode(self, vectors: Tensor, cache: TemporalCache | None = None) -> Tensor:
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Frames [B, T, H, W, C] in [0, 1] of tokens [B, T, N]."""
+        return self.reconstruct(self.quantizer.lookup(tokens)).float().clamp(0, 1)
+
+    def reconstruct(self, vectors: Tensor) -> Tensor:
+        """Frames [B, T, H, W, C] of code vectors [B, T, N, latent_dim]."""
+        return self.to_frames(self.decoder(self.embed(vectors)), vectors)
+
+    def embed(self, vectors: Tensor) -> Tensor:
+        """What the decoder's transformer reads, [B, T, N, D], of code vectors [B, T, N, latent_dim]."""
         embedded = self.from_latent(vectors)
-        decoded = self.decoder(embedded + self.decoder_positions.to(embedded.dtype), cache)
-        return self.patches.join(self._colour(vectors, self.to_patch(decoded)))
+        return embedded + self.decoder_positions.to(embedded.dtype)
 
-    def _colour(self, vectors: Tensor, output: Tensor) -> Tensor:
-        return torch.sigmoid(output)
-
-
-class PatchTokenizer(VideoTokenizer):
-    """The option `codes` "patches": no encoder to train, a token is the nearest of K typical patches.
-
-    `fit_patches` finds these before training. The decoder starts at showing them, and learns what neighbours and the
-    past tell beyond. What that is good for is said in docs/experiments.md.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
-        del self.patch_embedding, self.encoder_positions, self.encoder, self.to_latent
-        self.quantizer.commitment = 0.0  # nothing here could commit itself
-        nn.init.zeros_(self.to_patch.weight)
-        nn.init.zeros_(self.to_patch.bias)
-
-    def latents(self, frames: Tensor) -> Tensor:
-        """The patches themselves, [B, T, N, latent_dim], from -0.5 to 0.5."""
-        return self.patches.cut(frames) - GREY
-
-    def _colour(self, vectors: Tensor, output: Tensor) -> Tensor:
-        return GREY + vectors + output.to(vectors.dtype)
-
-    @torch.no_grad()
-    def fit_patches(self, frames: Tensor, generator: torch.Generator | None = None) -> None:
-        """Make the codebook of K typical patches of frames [B, T, H, W, C] in [0, 1], by k-means."""
-        points = self.latents(frames).flatten(0, 2)
-        self.quantizer.codebook.copy_(k_means(points, self.quantizer.num_codes, generator))
-
-
-def build_tokenizer(config: ModelConfig) -> VideoTokenizer:
-    """The tokenizer that `config` describes, untrained."""
-    return PatchTokenizer(config) if config.tokenizer.codes == "patches" else VideoTokenizer(config)
+    def to_frames(self, decoded: Tensor, vectors: Tensor) -> Tensor:
+        """Frames [B, T, H, W, C] of what the decoder's transformer gives, [B, T, N, D]; variants also use `vectors`."""
+        return self.patches.join(torch.sigmoid(self.to_patch(decoded)))

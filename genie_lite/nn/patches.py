@@ -8,13 +8,14 @@ from torch import Tensor
 
 
 class Patches:
-    """Cuts frames [B, T, H, W, C] into N square patches, [B, T, N, patch_size² · C], and puts them together again.
+    """Cuts frames [B, T, H, W, C] into square patches [B, T, N, patch_size² · C], and joins them again.
 
-    Frames that patches do not tile are padded at the right and bottom by their edge, and cropped on the way back.
+    Patches run row by row from the top left. Frames that they do not tile are padded at the right and bottom by
+    repeating the edge, and cropped again when joined.
     """
 
-    def __init__(self, frame_size: tuple[int, int], patch_size: int) -> None:
-        self.frame_size, self.patch_size = frame_size, patch_size
+    def __init__(self, frame_size: tuple[int, int], patch_size: int, channels: int = 3) -> None:
+        self.frame_size, self.patch_size, self.channels = frame_size, patch_size, channels
         self.rows, self.columns = (-(-side // patch_size) for side in frame_size)
 
     @property
@@ -22,17 +23,24 @@ class Patches:
         """N, patches per frame."""
         return self.rows * self.columns
 
+    @property
+    def width(self) -> int:
+        """Numbers in one patch."""
+        return self.patch_size**2 * self.channels
+
     def cut(self, frames: Tensor) -> Tensor:
+        """Frames [B, T, H, W, C] to patches [B, T, N, patch_size² · C]."""
         height, width = frames.shape[2:4]
         down, right = self.rows * self.patch_size - height, self.columns * self.patch_size - width
         if down or right:
-            by_channel = rearrange(frames, "b t h w c -> b (t c) h w")
-            padded = F.pad(by_channel, (0, right, 0, down), mode="replicate")
+            channels_first = rearrange(frames, "b t h w c -> b (t c) h w")
+            padded = F.pad(channels_first, (0, right, 0, down), mode="replicate")
             frames = rearrange(padded, "b (t c) h w -> b t h w c", c=frames.shape[-1])
         p = self.patch_size
-        return rearrange(frames, "b t (r p) (s q) c -> b t (r s) (p q c)", p=p, q=p)
+        return rearrange(frames, "b t (rows p) (columns q) c -> b t (rows columns) (p q c)", p=p, q=p)
 
     def join(self, patches: Tensor) -> Tensor:
+        """Patches [B, T, N, patch_size² · C] to frames [B, T, H, W, C]."""
         p, (height, width) = self.patch_size, self.frame_size
-        frames = rearrange(patches, "b t (r s) (p q c) -> b t (r p) (s q) c", r=self.rows, p=p, q=p)
-        return frames[:, :, :height, :width]
+        pattern = "b t (rows columns) (p q c) -> b t (rows p) (columns q) c"
+        return rearrange(patches, pattern, rows=self.rows, p=p, q=p)[:, :, :height, :width]

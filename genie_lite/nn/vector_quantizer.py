@@ -1,7 +1,7 @@
-"""Vector quantization (van den Oord et al., 2017), with the three habits that keep a codebook alive:
+"""Vector quantization (van den Oord et al., 2017), with three habits that keep a codebook alive.
 
-codes compared by direction (l2-normalised), codes that follow the mean of their latents (EMA), and codes that
-restart on a random latent when nobody has chosen them for a while.
+Codes are compared by direction (l2-normalised), follow the running mean of their latents (EMA), and restart on a random
+latent when none has chosen them for a while. Each can be turned off in `CodebookConfig`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
+from genie_lite.config import CodebookConfig
 from genie_lite.nn import processes
 
 ROWS = 1024  # points compared with all others at once: their scores fit a CPU's cache
 
 
 def _in_float32(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Distances between near codes, and running means, need more digits than autocast's bfloat16 has."""
+    """Switch autocast off: distances between near codes, and running means, need more digits than bfloat16 has."""
 
     @functools.wraps(method)
     def run(self: nn.Module, latents: Tensor, *rest: Tensor) -> Any:
@@ -34,60 +34,52 @@ def _in_float32(method: Callable[..., Any]) -> Callable[..., Any]:
 class Quantized(NamedTuple):
     """What a quantizer returns: the chosen code vectors, their indices, and the loss that trains the choice."""
 
-    vectors: Tensor  # [..., latent_dim], gradients pass straight through to the latents
-    codes: Tensor  # [...], int64 in [0, K)
-    loss: Tensor  # commitment (and codebook, when it learns by gradient)
+    vectors: Tensor  # [..., latent_dim]; gradients pass straight through to the latents
+    codes: Tensor  # int64 [...] in [0, K)
+    loss: Tensor  # commitment loss (and codebook loss, if codes learn by gradient), times `loss_weight`
 
 
 class VectorQuantizer(nn.Module):
     """Replaces each latent [..., latent_dim] by the nearest of K codes.
 
-    normalize: latents and codes are compared, and returned, on the unit sphere. update: "ema" moves each code to the
-    running mean of its latents, "gradient" adds the paper's codebook loss, "fixed" does neither. A code not chosen for
-    `restart_after` training steps restarts on a random latent of the batch (0: never). `usage` is the running share
-    of each code.
+    `config.update` says how codes learn: "ema" moves each code to the running mean of its latents, "gradient" adds
+    the paper's codebook loss, "fixed" leaves them as they are. Only codes that learn by gradient are a parameter;
+    others are a buffer, which no optimiser sees. The buffer `usage` [K] is the running share of each code.
     """
 
-    codebook: Tensor
+    codebook: Tensor  # [K, latent_dim]
     usage: Tensor
     idle_steps: Tensor
     latent_sums: Tensor
 
-    def __init__(
-        self,
-        num_codes: int,
-        latent_dim: int,
-        *,
-        normalize: bool = True,
-        update: str = "ema",
-        decay: float = 0.99,
-        commitment: float = 0.25,
-        restart_after: int = 0,
-    ) -> None:
+    def __init__(self, config: CodebookConfig) -> None:
         super().__init__()
-        self.num_codes, self.normalize, self.update = num_codes, normalize, update
-        self.decay, self.commitment, self.restart_after = decay, commitment, restart_after
-        codebook = torch.randn(num_codes, latent_dim)
-        self.register_parameter("codebook", nn.Parameter(self._place(codebook), requires_grad=update == "gradient"))
-        self.register_buffer("usage", torch.full((num_codes,), 1 / num_codes))
-        self.register_buffer("idle_steps", torch.zeros(num_codes, dtype=torch.int64))
-        self.register_buffer("latent_sums", self.codebook.detach() / num_codes)
+        self.config, self.num_codes = config, config.num_codes
+        codebook = self._place(torch.randn(config.num_codes, config.latent_dim))
+        if config.update == "gradient":
+            self.register_parameter("codebook", nn.Parameter(codebook))
+        else:
+            self.register_buffer("codebook", codebook)
+        self.register_buffer("usage", torch.full((self.num_codes,), 1 / self.num_codes))
+        self.register_buffer("idle_steps", torch.zeros(self.num_codes, dtype=torch.int64))
+        self.register_buffer("latent_sums", codebook / self.num_codes)
 
     def forward(self, latents: Tensor) -> Quantized:
+        """Quantize latents [..., latent_dim]; in training mode the codebook learns from them."""
         latents = self._place(latents.float())
         codes = self.nearest(latents)
         if self.training:
             self._learn(latents.detach().flatten(0, -2), codes.flatten())
         vectors = self.lookup(codes)
-        loss = self.commitment * F.mse_loss(latents, vectors.detach())
-        if self.update == "gradient":
+        loss = self.config.commitment * F.mse_loss(latents, vectors.detach())
+        if self.config.update == "gradient":
             loss = loss + F.mse_loss(vectors, latents.detach())
-        # Straight-through: the value of the code, the gradient of the latent.
-        return Quantized(latents + (vectors - latents).detach(), codes, loss)
+        # Straight-through estimator: the value of the code, the gradient of the latent.
+        return Quantized(latents + (vectors - latents).detach(), codes, self.config.loss_weight * loss)
 
     @_in_float32
     def nearest(self, latents: Tensor) -> Tensor:
-        """Index of the code nearest to each latent [..., latent_dim]; int64 [...]."""
+        """Index of the code nearest to each latent [..., latent_dim]: int64 [...]."""
         latents, codebook = self._place(latents.float()), self._place(self.codebook)
         return nearest_points(latents.flatten(0, -2), codebook)[0].view(latents.shape[:-1])
 
@@ -96,20 +88,19 @@ class VectorQuantizer(nn.Module):
         return F.embedding(codes, self._place(self.codebook))
 
     def perplexity(self) -> float:
-        """Effective number of codes in use, from 1 (collapse) to K (all alike), over recent training steps."""
-        share = self.usage / self.usage.sum()
-        return float(torch.exp(-(share * share.clamp_min(1e-9).log()).sum()))
+        """Effective number of codes in use over recent training steps."""
+        return float(perplexity(self.usage / self.usage.sum()))
 
     def restart_sums(self) -> None:
-        """Let the running sums begin again from the codebook as it is and the usage as it was."""
+        """Set the running sums anew, from the codebook and the usage as they are."""
         self.latent_sums.copy_(self.codebook.detach() * self.usage[:, None])
         self.idle_steps.zero_()
 
     @torch.no_grad()
     def start_from(self, other: VectorQuantizer) -> None:
-        """Begin with the codes of `other`, which may have fewer: the most used then begin several, a little apart.
+        """Begin with the codes of `other`, which may have fewer: its most used codes then get copies, a little apart.
 
-        Fewer codes here, or of another width, raise ValueError.
+        Raises ValueError if `other` has more codes than this one, or codes of another width.
         """
         found, wanted = list(other.codebook.shape), list(self.codebook.shape)
         if found[1] != wanted[1] or found[0] > wanted[0]:
@@ -124,7 +115,7 @@ class VectorQuantizer(nn.Module):
         self.restart_sums()
 
     def _place(self, vectors: Tensor) -> Tensor:
-        return F.normalize(vectors, dim=-1) if self.normalize else vectors
+        return F.normalize(vectors, dim=-1) if self.config.normalize else vectors
 
     @torch.no_grad()
     @_in_float32
@@ -132,16 +123,16 @@ class VectorQuantizer(nn.Module):
         share = torch.bincount(codes, minlength=self.num_codes).to(latents.dtype) / len(codes)
         processes.average_([share])
         chosen = share > 0
-        self.usage.lerp_(share, 1 - self.decay)
+        self.usage.lerp_(share, 1 - self.config.decay)
         self.idle_steps.add_(1).masked_fill_(chosen, 0)
-        if self.update == "ema":
+        if self.config.update == "ema":
             sums = F.one_hot(codes, self.num_codes).to(latents.dtype).T @ latents / len(codes)
             processes.average_([sums])
-            self.latent_sums.lerp_(sums, 1 - self.decay)
+            self.latent_sums.lerp_(sums, 1 - self.config.decay)
             means = self.latent_sums / self.usage.clamp_min(1e-12)[:, None]
             self.codebook.copy_(torch.where(chosen[:, None], self._place(means), self.codebook))
-        if self.restart_after:
-            idle = self.idle_steps > self.restart_after
+        if self.config.restart_after:
+            idle = self.idle_steps > self.config.restart_after
             if idle.any():
                 self._restart(idle, latents)
 
@@ -156,18 +147,17 @@ class VectorQuantizer(nn.Module):
 
     def extra_repr(self) -> str:
         codes, width = self.codebook.shape
-        return f"{codes} codes of width {width}, normalize={self.normalize}, update={self.update!r}"
+        return f"{codes} codes of width {width}, normalize={self.config.normalize}, update={self.config.update!r}"
 
 
 def nearest_points(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     """Which of others [K, D] is nearest to each of points [n, D], int64 [n], and its squared distance [n]."""
-    lengths = others.square().sum(-1) / 2  # |x - c|² is least where x·c - |c|²/2 is largest
+    lengths = others.square().sum(-1) / 2  # |x - c|² is smallest where x·c - |c|²/2 is largest
     best = [torch.addmm(-lengths, rows, others.T).max(-1) for rows in points.split(ROWS)]
     scores, chosen = (torch.cat(parts) for parts in zip(*best, strict=True))
     return chosen, points.square().sum(-1) - 2 * scores
 
 
-def code_shares(codes: Tensor, num_codes: int) -> Tensor:
-    """Share of each code among codes [...]: float32 [K], summing to 1."""
-    counts = torch.bincount(rearrange(codes, "... -> (...)"), minlength=num_codes)
-    return counts.float() / counts.sum().clamp_min(1)
+def perplexity(shares: Tensor) -> Tensor:
+    """Effective number of codes, 1 (collapse) to K (all alike): the exponential of the entropy of shares [..., K]."""
+    return torch.special.entr(shares).sum(-1).exp()

@@ -40,7 +40,7 @@ class CollapseWatch:
 
     def look(self, step: int) -> str | None:
         """Judge the codes chosen since the last judgement; a warning when they have just become too few, else None."""
-        if step < max(GRACE, ROUNDS * self.quantizer.restart_after):
+        if step < max(GRACE, ROUNDS * self.quantizer.config.restart_after):
             self._counts.zero_()
         seen = int(self._counts.sum())
         if seen < ENOUGH * self.quantizer.num_codes:
@@ -63,7 +63,7 @@ class CollapseWatch:
             self._counts += torch.bincount(output.codes.flatten(), minlength=len(self._counts))
 
     def _advice(self) -> str:
-        found = self.quantizer.restart_after
+        found = self.quantizer.config.restart_after
         restart = f"let idle codes restart sooner (found codebook.restart_after {found})"
         if not found:
             restart = "set codebook.restart_after to 20 or 30 steps (found 0: idle codes never restart)"

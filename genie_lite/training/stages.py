@@ -21,7 +21,8 @@ from genie_lite.api import Genie
 from genie_lite.config import COURSE_STAGES, STAGES, Config
 from genie_lite.data import FrameDataset
 from genie_lite.models import LatentActionModel, PatchTokenizer, VideoTokenizer
-from genie_lite.nn import processes
+from genie_lite.models.dynamics_variants import start_from_codes
+from genie_lite.nn import perplexity, processes
 from genie_lite.training.loop import Losses, fit
 
 logger = logging.getLogger(__name__)
@@ -171,8 +172,7 @@ def latent_action_losses(model: LatentActionModel, frames: Tensor) -> Losses:
 
 
 def _effective(usage: Tensor) -> Tensor:
-    share = usage / usage.sum()
-    return torch.exp(-(share * share.clamp_min(1e-9).log()).sum())
+    return perplexity(usage / usage.sum())
 
 
 def _with_fresh_parts(config: Config, base: Genie, parts: Sequence[str]) -> Genie:
@@ -184,7 +184,8 @@ def _with_fresh_parts(config: Config, base: Genie, parts: Sequence[str]) -> Geni
     if "latent_action" not in parts:
         genie.latent_action.load_state_dict(base.latent_action.state_dict())
     if "dynamics" in parts and config.model.dynamics.token_start == "codebook":
-        genie.dynamics.start_from(genie.tokenizer.quantizer.lookup(torch.arange(genie.dynamics.num_tokens)))
+        codes = genie.tokenizer.quantizer.lookup(torch.arange(genie.dynamics.num_tokens))
+        start_from_codes(genie.dynamics, codes)
     if "dynamics" not in parts and genie.config.model.latent_action == base.config.model.latent_action:
         genie.dynamics.load_state_dict(base.dynamics.state_dict())
     for part in COURSE_STAGES:

@@ -12,8 +12,11 @@ import torch
 
 from genie_lite import ablations, data, evaluation, training
 from genie_lite.api import Genie
-from genie_lite.config import ConfigError, load_config
-from genie_lite.nn import STTransformer, TemporalCache
+from genie_lite.config import ConfigError, TransformerConfig, load_config
+from genie_lite.inference import KVCache
+from genie_lite.inference.one_frame import newest_frame
+from genie_lite.nn import STTransformer
+from genie_lite.nn.table3_blocks import BLOCKS
 
 VARIANTS = ablations.VARIANTS
 WINDOW = 4
@@ -25,6 +28,10 @@ def lively(model: torch.nn.Module) -> torch.nn.Module:
         if parameter.ndim == 2 and parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.2)
     return model.eval()
+
+
+def stack(layers: int, width: int, window: int, attention: str) -> STTransformer:
+    return STTransformer(TransformerConfig(num_layers=layers, d_model=width, num_heads=2), window, BLOCKS[attention])
 
 
 def world(**changes: object) -> Genie:
@@ -52,7 +59,7 @@ def dataset(tmp_path: Path):
 
 def influence(attention: str, frames: int = 7, tokens: int = 3) -> np.ndarray:
     """bool [T, N, T, N]: whether output token (t, n) of one block feels input token (s, m)."""
-    transformer = lively(STTransformer(1, 8, 2, 4, 4, 16, WINDOW, attention))  # type: ignore[arg-type]
+    transformer = lively(stack(1, 8, WINDOW, attention))
     x = torch.randn(1, frames, tokens, 8, requires_grad=True)
     rows = transformer(x).reshape(frames * tokens, 8)
     felt = [torch.autograd.grad(row.sum() + row[0], x, retain_graph=True)[0].abs().sum(-1) > 0 for row in rows]
@@ -88,15 +95,15 @@ def test_tokenizers_never_look_ahead_and_a_vit_never_back(videos: np.ndarray, at
 
 @pytest.mark.parametrize("attention", ["st", "space", "full"])
 def test_a_frame_at_a_time_with_a_cache_is_the_whole_video(attention: str) -> None:
-    transformer = lively(STTransformer(2, 8, 2, 4, 4, 16, WINDOW, attention))  # type: ignore[arg-type]
+    transformer = lively(stack(2, 8, WINDOW, attention))
     x = torch.randn(2, 9, 3, 8)
-    cache = TemporalCache(WINDOW)
+    cache = KVCache(WINDOW)
     with torch.no_grad():
         whole = transformer(x)
         pieces = []
         for t in range(x.shape[1]):
-            transformer(torch.randn(2, 1, 3, 8), cache)  # a guess, written over as MaskGIT's are
-            pieces.append(transformer(x[:, t : t + 1], cache))
+            newest_frame(transformer, torch.randn(2, 1, 3, 8), cache)  # a guess, written over as MaskGIT's are
+            pieces.append(newest_frame(transformer, x[:, t : t + 1], cache).view(2, 1, 3, 8))
             cache.advance()
     torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-4, rtol=1e-4)
 
@@ -172,7 +179,7 @@ def test_variants_change_what_they_say_and_nothing_else() -> None:
 @pytest.mark.parametrize("attention", ["space", "st", "full"])
 @pytest.mark.parametrize(("frames", "tokens"), [(4, 9), (6, 64)])  # the second is long enough for the fused kernel
 def test_scores_counted_in_the_act_are_those_of_the_formula(attention: str, frames: int, tokens: int) -> None:
-    block = STTransformer(1, 16, 2, 8, 8, 16, 16, attention)  # type: ignore[arg-type]
+    block = stack(1, 16, 16, attention)
     counted = ablations.count_scores(block, torch.randn(3, frames, tokens, 16))
     assert counted == ablations.score_numbers(3, 2, frames, tokens, attention)
 

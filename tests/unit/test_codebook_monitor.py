@@ -10,7 +10,7 @@ import torch
 
 from genie_lite import load_config
 from genie_lite.api import Genie
-from genie_lite.config import StageConfig
+from genie_lite.config import CodebookConfig, StageConfig
 from genie_lite.data import FrameDataset, sample_dataset
 from genie_lite.nn import VectorQuantizer
 from genie_lite.training import train_genie
@@ -21,7 +21,8 @@ class Run:
     """A quantizer of six codes in training, whose choices a test makes; `look` as the loop does, after each batch."""
 
     def __init__(self, restart_after: int = 0) -> None:
-        self.book = VectorQuantizer(6, 8, decay=0.9, restart_after=restart_after).train()
+        config = CodebookConfig(num_codes=6, latent_dim=8, decay=0.9, restart_after=restart_after)
+        self.book = VectorQuantizer(config).train()
         (self.watch,) = CollapseWatch.over(torch.nn.ModuleDict({"q": self.book}), "latent action", StageConfig())
         self.step = GRACE
 
@@ -94,7 +95,10 @@ def test_codes_that_restart_again_and_again_do_not_look_alive() -> None:
 
 
 def test_a_codebook_of_one_has_nothing_to_lose() -> None:
-    assert CollapseWatch.over(VectorQuantizer(1, 8), "latent action", StageConfig()) == []
+    assert (
+        CollapseWatch.over(VectorQuantizer(CodebookConfig(num_codes=1, latent_dim=8)), "latent action", StageConfig())
+        == []
+    )
 
 
 # ------------------------------------------------------------------------------------------------- in real runs

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from genie_lite.config import TransformerConfig
 from genie_lite.course import verdict
 from genie_lite.course.checking import get_solution
-from genie_lite.nn.attention import Attention
-from genie_lite.nn.st_transformer import STBlock
+from genie_lite.nn import Attention, STBlock
 
 
 @pytest.mark.parametrize("name", ["02.1", "02.2", "02.3"])
@@ -20,7 +20,7 @@ def test_the_solution_is_right_and_the_stub_unanswered(name: str) -> None:
 
 def test_the_mask_of_the_solution_is_what_the_real_layer_lets_through() -> None:
     frames, tokens, window = 6, 3, 3
-    layer = Attention(8, 1, 8, 8, "time", window)
+    layer = Attention(TransformerConfig(d_model=8, num_heads=1), "time", window)
     x = torch.randn(1, frames, tokens, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
     y = layer(x).reshape(frames * tokens, 8)
     felt = [torch.autograd.grad(row.sum(), x, retain_graph=True)[0].abs().sum(-1).flatten() > 0 for row in y]
@@ -29,7 +29,9 @@ def test_the_mask_of_the_solution_is_what_the_real_layer_lets_through() -> None:
 
 def test_the_count_of_the_solution_is_that_of_the_real_block() -> None:
     sizes = (12, 3, 6, 5, 7)
-    block = STBlock(*sizes, window=4)
+    width, heads, qk_size, v_size, hidden = sizes
+    config = TransformerConfig(d_model=width, num_heads=heads, qk_size=qk_size, v_size=v_size, ffn_ratio=hidden / width)
+    block = STBlock(config, window=4)
     assert sum(p.numel() for p in block.parameters()) == get_solution("02.3").answer(*sizes)
 
 

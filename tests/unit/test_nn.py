@@ -1,18 +1,22 @@
-"""What the building blocks promise: causality, a window, relative time, a cache that changes nothing, living codes."""
+"""What the building blocks promise: causality, a window, relative time, patches that come back, living codes."""
 
 import pytest
 import torch
 
-from genie_lite.nn import Patches, STTransformer, TemporalCache, VectorQuantizer, k_means, rotate
-from genie_lite.nn.attention import attend
+from genie_lite.config import CodebookConfig, TransformerConfig
+from genie_lite.nn import Patches, STTransformer, VectorQuantizer, attend, k_means, perplexity, rotate
 
 WINDOW = 4
+
+
+def quantizer(num_codes: int, latent_dim: int, **settings: object) -> VectorQuantizer:
+    return VectorQuantizer(CodebookConfig(num_codes=num_codes, latent_dim=latent_dim, **settings))
 
 
 @pytest.fixture
 def transformer() -> STTransformer:
     torch.manual_seed(0)
-    model = STTransformer(2, 32, 2, 16, 16, 64, WINDOW).double()
+    model = STTransformer(TransformerConfig(num_layers=2, d_model=32, num_heads=2), WINDOW).double()
     for parameter in model.parameters():  # the blocks start as the identity; here they must do something
         torch.nn.init.normal_(parameter, std=0.2)
     return model
@@ -48,41 +52,6 @@ def test_frames_beyond_the_window_of_every_layer_do_not_matter(transformer, x):
     assert (moved[reach + 1 :] == 0).all()
 
 
-def test_cached_frames_equal_recomputed_ones(transformer, x):
-    cache, frames = TemporalCache(WINDOW), []
-    for t in range(x.shape[1]):
-        transformer(torch.randn_like(x[:, :1]), cache)  # a slot may be rewritten before it is past
-        frames.append(transformer(x[:, t : t + 1], cache))
-        cache.advance()
-    torch.testing.assert_close(torch.cat(frames, dim=1), transformer(x), atol=1e-12, rtol=0)
-
-
-def test_some_rows_of_the_newest_frame_equal_the_whole_frame(transformer, x):
-    cache, rows = TemporalCache(WINDOW), torch.tensor([1, 7, 3])  # of two frames of five tokens
-    for t in range(x.shape[1]):
-        some = transformer.newest(x[:, t : t + 1], cache, rows)
-        torch.testing.assert_close(some, transformer.newest(x[:, t : t + 1], cache)[rows], atol=1e-12, rtol=0)
-        cache.advance()
-
-
-def test_rewinding_the_cache_brings_back_the_same_frames(transformer, x):
-    cache = TemporalCache(WINDOW)
-    for t in range(6):
-        transformer(x[:, t : t + 1], cache)
-        cache.advance()
-    before = cache.snapshot()
-    first = transformer(x[:, 6:7], cache)
-    cache.advance()
-    cache.rewind(before)
-    transformer(x[:, 9:10], cache)  # another future, overwritten by the next line
-    assert torch.equal(transformer(x[:, 6:7], cache), first)
-
-
-def test_the_cache_takes_one_frame_at_a_time(transformer, x):
-    with pytest.raises(ValueError, match="found 2 new frames, wanted 1"):
-        transformer(x[:, :2], TemporalCache(WINDOW))
-
-
 def test_scores_depend_on_how_far_apart_frames_are_only():
     q, k = torch.randn(2, 1, 8, 1, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     near = torch.einsum("btnd,bsnd->ts", rotate(q, 0), rotate(k, 0))
@@ -115,17 +84,17 @@ def test_patches_come_back_as_frames(size, patch):
 
 
 def test_the_nearest_code_is_the_nearest():
-    quantizer = VectorQuantizer(16, 4, normalize=False).eval()
+    book = quantizer(16, 4, normalize=False).eval()
     latents = torch.randn(50, 4)
-    distances = torch.cdist(latents, quantizer.codebook)
-    assert torch.equal(quantizer.nearest(latents), distances.argmin(dim=-1))
+    distances = torch.cdist(latents, book.codebook)
+    assert torch.equal(book.nearest(latents), distances.argmin(dim=-1))
 
 
 def test_gradients_pass_straight_through_to_the_latents():
-    quantizer = VectorQuantizer(8, 4, normalize=False).eval()
+    book = quantizer(8, 4, normalize=False).eval()
     latents = torch.randn(5, 4, requires_grad=True)
-    output = quantizer(latents)
-    torch.testing.assert_close(output.vectors, quantizer.lookup(output.codes))
+    output = book(latents)
+    torch.testing.assert_close(output.vectors, book.lookup(output.codes))
     weight = torch.randn(5, 4)
     (output.vectors * weight).sum().backward()
     torch.testing.assert_close(latents.grad, weight)
@@ -133,7 +102,7 @@ def test_gradients_pass_straight_through_to_the_latents():
 
 def test_a_gradient_codebook_moves_towards_its_latents_and_an_ema_one_has_no_gradient():
     latents = torch.randn(20, 4)
-    by_gradient = VectorQuantizer(4, 4, update="gradient")
+    by_gradient = quantizer(4, 4, update="gradient")
     output = by_gradient(latents)
     output.loss.backward()
     used = output.codes.unique()
@@ -141,34 +110,34 @@ def test_a_gradient_codebook_moves_towards_its_latents_and_an_ema_one_has_no_gra
     nearer = torch.cdist(latents, stepped)[torch.arange(20), output.codes].mean()
     assert nearer < torch.cdist(latents, by_gradient.codebook)[torch.arange(20), output.codes].mean()
     assert (by_gradient.codebook.grad[used].abs().sum(-1) > 0).all()
-    assert not VectorQuantizer(4, 4, update="ema").codebook.requires_grad
+    assert not quantizer(4, 4, update="ema").codebook.requires_grad
 
 
 def test_ema_codes_settle_on_the_means_of_their_latents():
     torch.manual_seed(0)
     centres = torch.nn.functional.normalize(torch.randn(3, 8), dim=-1)
-    quantizer = VectorQuantizer(3, 8, decay=0.9, restart_after=5)
+    book = quantizer(3, 8, decay=0.9, restart_after=5)
     for _ in range(200):
-        quantizer(centres[torch.randint(3, (64,))] + 0.01 * torch.randn(64, 8))
-    distances = torch.cdist(centres, quantizer.codebook)
+        book(centres[torch.randint(3, (64,))] + 0.01 * torch.randn(64, 8))
+    distances = torch.cdist(centres, book.codebook)
     assert distances.min(dim=1).values.max() < 0.05
-    assert quantizer.perplexity() > 2.8
+    assert book.perplexity() > 2.8
 
 
 @pytest.mark.parametrize("restart_after", [0, 3])
 def test_an_idle_code_restarts_only_when_asked(restart_after):
     torch.manual_seed(0)
-    quantizer = VectorQuantizer(8, 4, decay=0.5, restart_after=restart_after)
+    book = quantizer(8, 4, decay=0.5, restart_after=restart_after)
     latents = torch.nn.functional.normalize(torch.randn(1, 4), dim=-1).repeat(32, 1)  # everything is one point
     for _ in range(10):
-        quantizer(latents + 0.001 * torch.randn(32, 4))
-    near = (quantizer.codebook @ latents[0]) > 0.99
+        book(latents + 0.001 * torch.randn(32, 4))
+    near = (book.codebook @ latents[0]) > 0.99
     assert near.sum() == (8 if restart_after else 1)
 
 
 def test_a_codebook_may_start_from_a_smaller_one():
     """The old codes stay where they are; the others begin near them, and share what they were used for."""
-    old, new = VectorQuantizer(3, 8), VectorQuantizer(5, 8)
+    old, new = quantizer(3, 8), quantizer(5, 8)
     old.usage.copy_(torch.tensor([0.5, 0.3, 0.2]))
     new.start_from(old)
     torch.testing.assert_close(new.codebook[:3], old.codebook)
@@ -176,16 +145,16 @@ def test_a_codebook_may_start_from_a_smaller_one():
     assert angles.argmax(1).tolist() == [0, 1]
     assert 0.8 < angles.max(1).values.min() and angles.max() < 1 - 1e-6
     torch.testing.assert_close(new.usage, torch.tensor([0.25, 0.15, 0.2, 0.25, 0.15]))
-    for other in (VectorQuantizer(6, 8), VectorQuantizer(3, 4)):
+    for other in (quantizer(6, 8), quantizer(3, 4)):
         with pytest.raises(ValueError, match=r"wanted 5 codes or fewer of 8"):
             new.start_from(other)
 
 
 def test_an_evaluated_quantizer_does_not_learn():
-    quantizer = VectorQuantizer(8, 4, restart_after=1).eval()
-    before = {name: value.clone() for name, value in quantizer.state_dict().items()}
-    quantizer(torch.randn(10, 4))
-    assert all(torch.equal(before[name], value) for name, value in quantizer.state_dict().items())
+    book = quantizer(8, 4, restart_after=1).eval()
+    before = {name: value.clone() for name, value in book.state_dict().items()}
+    book(torch.randn(10, 4))
+    assert all(torch.equal(before[name], value) for name, value in book.state_dict().items())
 
 
 def test_k_means_ends_where_each_centre_is_the_mean_of_its_points():
@@ -225,3 +194,28 @@ def test_without_native_bfloat16_everything_stays_float32(monkeypatch):
     assert precision.native_bfloat16("cpu")
     monkeypatch.setattr(precision.platform, "machine", lambda: "arm64")
     assert not precision.native_bfloat16("cpu")
+
+
+@pytest.mark.parametrize("update", ["ema", "fixed"])
+def test_only_a_codebook_that_learns_by_gradient_is_a_parameter(update):
+    """Whatever a caller freezes and thaws: no optimiser may move codes that follow their latents."""
+    model = torch.nn.ModuleDict({"book": quantizer(8, 4, update=update)})
+    model.requires_grad_(False).requires_grad_(True)
+    assert not model["book"].codebook.requires_grad and not list(model.parameters())
+    assert "book.codebook" in model.state_dict()
+    assert [name for name, _ in quantizer(8, 4, update="gradient").named_parameters()] == ["codebook"]
+
+
+def test_the_loss_weight_scales_the_quantizers_whole_loss():
+    latents, whole = torch.randn(20, 4), quantizer(8, 4, update="gradient", loss_weight=1.0).eval()
+    part = quantizer(8, 4, update="gradient").eval()
+    part.load_state_dict(whole.state_dict())
+    vectors = whole.lookup(whole.nearest(latents))
+    error = (torch.nn.functional.normalize(latents, dim=-1) - vectors).square().mean()
+    torch.testing.assert_close(whole(latents).loss, 1.25 * error)  # the codebook's loss, and 0.25 of commitment
+    torch.testing.assert_close(part(latents).loss, 0.1 * whole(latents).loss)
+
+
+def test_perplexity_is_the_number_of_codes_as_hard_to_guess():
+    shares = torch.tensor([[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    torch.testing.assert_close(perplexity(shares), torch.tensor([4.0, 2.0, 1.0]))

@@ -7,7 +7,8 @@ import torch
 import genie_lite
 from genie_lite.data import data_folder, sample_dataset, sample_game
 from genie_lite.evaluation import LEFT_RIGHT, code_usage, measure_motion, pick_clips, score_rollouts
-from genie_lite.nn import TemporalCache
+from genie_lite.inference import KVCache
+from genie_lite.inference.one_frame import frame_features
 from genie_lite.play import read_labels
 
 BYTES = {"laptop": 15e6, "coinrun": 40e6}
@@ -79,14 +80,15 @@ def test_the_cache_is_as_exact_in_bfloat16_as_the_whole_video_is(genie, videos):
     found = {}
     try:
         for genie.precision in ("float32", "bfloat16"):
-            cache = TemporalCache(genie.context_frames)
+            cache, model = KVCache(genie.context_frames), genie.dynamics
             with genie.inference():
                 found[genie.precision, "whole"] = genie.dynamics.logits(tokens, vectors)[:, -1].float()
                 for t in range(6):
                     past = tokens[:, t - 1 : t] if t else None
-                    alone = genie.dynamics.logits(tokens[:, t : t + 1], vectors[:, max(t - 1, 0) : t], cache, past)
+                    context = model.context(vectors[:, max(t - 1, 0) : t], 1, past)
+                    features = frame_features(model, tokens[:, t], context, cache)
                     cache.advance()
-                found[genie.precision, "alone"] = alone[:, 0].float()
+                found[genie.precision, "alone"] = model.to_logits(features).unflatten(0, (2, -1)).float()
     finally:
         genie.precision = "auto"
     exact = found["float32", "whole"]

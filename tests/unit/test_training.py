@@ -17,9 +17,8 @@ from genie_lite import load_config
 from genie_lite.api import CheckpointError, Genie
 from genie_lite.config import StageConfig
 from genie_lite.data import FrameDataset, sample_dataset
-from genie_lite.models import DynamicsModel
 from genie_lite.storage import FolderInUseError
-from genie_lite.training import read_log, train_genie, train_tokenizer
+from genie_lite.training import read_log, stages, train_genie, train_tokenizer
 from genie_lite.training.loop import _progress, fit, training_step
 from genie_lite.training.optim import build_optimizers, set_progress
 from genie_lite.training.stages import PARTS, latent_action_losses, tokenizer_losses
@@ -214,7 +213,7 @@ def test_a_new_dynamics_model_starts_from_the_codebook_where_its_setting_says_so
     config, dataset, tmp_path, monkeypatch, start, parts, times
 ):
     base, seen = Genie(config), []
-    monkeypatch.setattr(DynamicsModel, "start_from", lambda model, codes: seen.append(codes))
+    monkeypatch.setattr(stages, "start_from_codes", lambda model, codes: seen.append(codes))
     steps = {f"training.{stage}.steps": 1 for stage in ("genie", "latent_action")}
     config = load_config("tiny", {**steps, "model.dynamics.token_start": start})
     train_genie(config, dataset, tmp_path, tokenizer=base, parts=parts, progress=False)

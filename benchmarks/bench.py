@@ -1,7 +1,7 @@
-"""How fast genie-lite is, against a plain reference, in one run on one machine: tables for README, and a JSON file.
+"""Speed of genie-lite against a plain reference, in one run on one machine: tables for README, and a JSON file.
 
-All ratios come from contenders that took turns; a rate is the median over rounds, with quartiles. `make bench` runs it
-at preset laptop; on a GPU `python -m benchmarks.bench --preset paper --only gpu` asks what the paper's own sizes cost.
+Contenders take turns, so every ratio compares the same conditions; rates are medians over rounds, with quartiles.
+`make bench` runs preset laptop; `python -m benchmarks.bench --preset paper --only gpu` measures the paper's sizes.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def main() -> int:
     parser.add_argument("--preset", default="laptop")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION",
                         help=f"of {', '.join(SECTIONS)} (default: all)")  # fmt: skip
-    parser.add_argument("--repeats", type=int, default=11, help="rounds that contenders take turns in (default: 11)")
+    parser.add_argument("--repeats", type=int, default=11, help="rounds of turns (default: 11)")
     parser.add_argument("--minutes", type=float, default=10.0,
-                        help="after this long fewer rounds are made, never under three (default: 10)")  # fmt: skip
-    parser.add_argument("--data", help="videos to train on and to read (default: those that ship)")
+                        help="start no new round after this long (at least three; default: 10)")  # fmt: skip
+    parser.add_argument("--data", help="videos to train on and to read (default: the shipped ones)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
-    parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
-    parser.add_argument("--readme", type=Path, help="put the tables between the bench markers of this file")
-    parser.add_argument("--quick", action="store_true", help="a smoke test: three rounds of as little as shows it runs")
+    parser.add_argument("--json", type=Path, help="write all measurements to this file")
+    parser.add_argument("--readme", type=Path, help="insert the tables between the bench markers of this file")
+    parser.add_argument("--quick", action="store_true", help="smoke test: three minimal rounds")
     options = parser.parse_args()
     config = load_config(options.preset)
     size = config.model.frame_size

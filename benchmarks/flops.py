@@ -1,9 +1,9 @@
-"""Model FLOPs of one training step, from the settings alone; and what a machine could do in the same time.
+"""Model FLOPs of one training step, computed from the settings, and the peak FLOP/s of common GPUs.
 
-Counted are matrix products, attention scores included, two FLOPs for a multiplication and its addition; a backward
-pass costs twice its forward pass, except that nobody asks for the gradient of the input. Causal attention is counted
-in full, as is usual. Not counted is what is no model: the optimiser (Muon's products too), running means of a codebook,
-recomputed activations. tests/unit/test_benchmarks.py compares with PyTorch's own counter.
+Only matrix products count, attention scores included, with two FLOPs per multiply-add; a backward pass costs twice its
+forward pass, except that inputs need no gradient. Causal attention counts in full, as is usual. The optimiser (even
+Muon's products), the running means of codebooks and recomputed activations do not count.
+tests/unit/test_benchmarks.py compares the result with PyTorch's own counter.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import NamedTuple
 
 from genie_lite.config import CodebookConfig, Config, ModelConfig, TransformerConfig
 
-# Dense bfloat16 with float32 sums, as in NVIDIA's data sheets, of the variant (SXM, where there are several) with most.
+# Dense bfloat16 with float32 accumulation, from NVIDIA's data sheets, for the fastest variant (SXM where it exists).
 PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "RTX 4090": 165e12}
 
 
 class Flops(NamedTuple):
-    """FLOPs of a forward pass, and of the backward pass after it."""
+    """FLOPs of a forward pass and of its backward pass."""
 
     forward: float
     backward: float
 
-    def __add__(self, other: Flops) -> Flops:  # type: ignore[override]  # a sum, where tuples would be joined
+    def __add__(self, other: Flops) -> Flops:  # type: ignore[override]  # adds, unlike tuples
         return Flops(self.forward + other.forward, self.backward + other.backward)
 
     @property
@@ -38,7 +38,7 @@ def step_flops(config: Config, stage: str) -> float:
     if stage == "tokenizer":
         return tokenizer(model, clips, frames).total
     total = latent_action(model, clips, frames).total if stage in ("latent_action", "genie") else 0.0
-    if stage in ("dynamics", "genie"):  # whose inputs are encoded without gradients
+    if stage in ("dynamics", "genie"):  # inputs are encoded without gradients
         total += tokenizer_encoder(model, clips, frames).forward + latent_action_encoder(model, clips, frames).forward
         total += dynamics(model, clips, frames).total
     return total
@@ -48,8 +48,8 @@ def tokenizer(model: ModelConfig, clips: int, frames: int) -> Flops:
     settings, places = model.tokenizer, clips * frames * model.tokens_per_frame
     pixels, width = settings.patch_size**2 * model.channels, settings.decoder.d_model
     decoder = transformer(settings.decoder, places, model.tokens_per_frame, frames)
-    given = settings.codes == "patches"  # codes that nothing passes gradients to
-    ends = linear(places, settings.codebook.latent_dim, width, of_input=given) + linear(places, width, pixels)
+    fixed = settings.codes == "patches"  # the codes get no gradient
+    ends = linear(places, settings.codebook.latent_dim, width, of_input=fixed) + linear(places, width, pixels)
     return tokenizer_encoder(model, clips, frames) + decoder + ends
 
 
@@ -86,7 +86,7 @@ def latent_action_encoder(model: ModelConfig, clips: int, frames: int) -> Flops:
 
 
 def dynamics(model: ModelConfig, clips: int, frames: int) -> Flops:
-    """With logits for hidden tokens that the loss counts: at the mean masking rate, in all frames but the first."""
+    """Logits are computed only for masked tokens in the loss: at the mean masking rate, in all frames but the first."""
     settings, count = model.dynamics.transformer, model.tokens_per_frame
     counted = clips * (frames - 1) * count * sum(model.dynamics.mask_rate) / 2 * model.dynamics.loss_share
     stack = transformer(settings, clips * frames * count, count, frames)
@@ -97,9 +97,9 @@ def dynamics(model: ModelConfig, clips: int, frames: int) -> Flops:
 
 
 def transformer(settings: TransformerConfig, places: float, count: int, frames: int) -> Flops:
-    """An ST-transformer over `places` = B · T · N tokens, of which a frame has `count` and a clip `frames` frames."""
+    """An ST-transformer over `places` = B · T · N tokens: `count` per frame, `frames` frames per clip."""
     width, heads = settings.d_model, settings.num_heads
-    pair = heads * (settings.head_width + settings.value_width)  # multiplications for one query and one key
+    pair = heads * (settings.head_width + settings.value_width)  # multiplications per query-key pair
     attention = linear(places, width, heads * settings.head_width * 2 + heads * settings.value_width)
     attention += linear(places, heads * settings.value_width, width)
     scores = 2 * places * pair * (count + frames)
@@ -110,19 +110,19 @@ def transformer(settings: TransformerConfig, places: float, count: int, frames: 
 
 
 def linear(rows: float, before: int, after: int, of_input: bool = False) -> Flops:
-    """A matrix product; one `of_input` passes no gradient further back."""
+    """A matrix product; with `of_input` its input needs no gradient."""
     forward = 2.0 * rows * before * after
     return Flops(forward, forward if of_input else 2 * forward)
 
 
 def nearest(settings: CodebookConfig, latents: float) -> Flops:
-    """Each latent against every code; the choice passes no gradient."""
+    """Each latent compared with every code; no gradient."""
     return Flops(2.0 * latents * settings.latent_dim * settings.num_codes, 0.0)
 
 
 def peak_flops(gpu_name: str) -> float | None:
-    """Dense bfloat16 FLOP/s of a GPU by its name; None where the table does not have it."""
-    # Not an RTX A1000, and not the lesser chips that are sold as 4090 too.
+    """Dense bfloat16 FLOP/s of a GPU by name; None if unknown."""
+    # Excludes the RTX A1000, and the slower D and laptop variants of the 4090.
     return next((peak for name, peak in PEAK.items() if re.search(rf"\b{name}\b(?! (?:D|Laptop))", gpu_name)), None)
 
 

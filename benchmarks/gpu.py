@@ -1,4 +1,4 @@
-"""What the paper's two phases cost at a preset's sizes: by formula anywhere, measured on a GPU."""
+"""Cost of the paper's two phases at a preset's sizes: from formulas anywhere, measured on a GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def gpu(bench: Bench, seconds: float) -> Report:
     """The paper's two phases: FLOPs and parameters by formula; on a GPU speed, utilisation, memory, hours."""
     phases = {stage: _predicted(bench.config, stage) for stage in PAPER_STAGES}
     if bench.device != "cuda":
-        return {"skipped": "No GPU here: what a phase costs, by formula alone.", "phases": phases}
+        return {"skipped": "No GPU here: the cost of each phase from formulas only.", "phases": phases}
     measured, name = matmul(bench), torch.cuda.get_device_name()
     peak = peak_flops(name) or max(measured.values())
     for stage in PAPER_STAGES:
@@ -52,14 +52,14 @@ def _measured(bench: Bench, stage: str, frames: torch.Tensor, seconds: float) ->
 
 
 def _predicted(config: Config, stage: str) -> Report:
-    """Of a phase: FLOPs a step and in all, and bytes that are there before any activation (no weights are made)."""
+    """FLOPs per step and in total, parameters, and GB before any activation (no weights are allocated)."""
     settings = getattr(config.training, stage)
     with torch.device("meta"):
         genie = Genie(config)
     parts = ("tokenizer",) if stage == "tokenizer" else ("latent_action", "dynamics")
     trained = torch.nn.ModuleList([getattr(genie, part) for part in parts])
     optimizers = build_optimizers(trained, settings)
-    states = {"adamw": 2, "muon": 1}  # numbers kept for each parameter
+    states = {"adamw": 2, "muon": 1}  # state values per parameter
     kept = sum(
         states[name] * sum(p.numel() for group in optimizer.param_groups for p in group["params"])
         for name, optimizer in optimizers.items()

@@ -1,4 +1,4 @@
-"""Measuring on a machine that is noisy: contenders take turns, so that what slows one down slows all."""
+"""Timing on a noisy machine: contenders take turns, so that a disturbance affects all of them alike."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ import torch
 from genie_lite import machine
 from genie_lite.nn import native_bfloat16
 
-Work = Callable[[], float]  # does something once, and says how many units of it were done
+Work = Callable[[], float]  # does some work and returns how many units it did
 LEAST_REPEATS = 3
-FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")  # of a CPU, those that matrix products use
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")  # CPU features relevant to matrix products
 
 
 def interleave(contenders: dict[str, Work], repeats: int, seconds: float, block: float = 0.2) -> dict[str, list[float]]:
-    """Units per second of each contender, in turns: A B C A B C ...
+    """Units per second of each contender, taking turns: A B C A B C ...
 
-    Each is called once or twice to warm up, then `repeats` times; a turn lasts about `block` seconds or one call,
-    whichever is longer. After `seconds` in all no further round is begun, but three are always made.
+    After one or two warm-up calls each contender gets `repeats` turns of about `block` seconds, or one call if that is
+    longer. No new round starts after `seconds`, but at least three are run.
     """
     end = time.perf_counter() + seconds
     calls = {}
     for name, work in contenders.items():
-        work()  # the very first call may compile, or fill caches
+        work()  # the first call may compile or fill caches
         calls[name] = max(1, math.ceil(block / _timed(work, 1)[0])) if block else 1
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(repeats):
@@ -56,24 +56,24 @@ def _wait() -> None:
 
 
 def summary(samples: Sequence[float]) -> dict[str, Any]:
-    """Median and quartiles of some samples, and the samples."""
+    """Median, quartiles and the samples themselves."""
     low, median, high = np.percentile(samples, (25, 50, 75))
     return {"median": float(median), "low": float(low), "high": float(high), "samples": [float(s) for s in samples]}
 
 
 def ratio(rates: dict[str, list[float]], above: str, below: str) -> dict[str, Any]:
-    """Of two contenders' rates, round by round."""
+    """Ratio of two contenders' rates, round by round."""
     return summary([a / b for a, b in zip(rates[above], rates[below], strict=True)])
 
 
 def matmul_flops(device: str, dtype: str) -> float:
-    """FLOP/s of a large matrix product, the best of several: what a model could at most reach here."""
+    """FLOP/s of a large matrix product, the best of several: an upper bound for models on this machine."""
     size = 8192 if device == "cuda" else 1536
     return machine.teraflops(dtype, device, size=size, seconds=0.5) * 1e12
 
 
 def hardware(device: str) -> dict[str, Any]:
-    """What was measured on."""
+    """The machine and software of a measurement."""
     about = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     facts = dict(line.split(":", 1) for line in about.split("\n\n")[0].splitlines() if ":" in line)
     facts = {key.strip(): value.strip() for key, value in facts.items()}

@@ -1,6 +1,6 @@
-"""What is measured. Each section is a function of a Bench and a number of seconds, and returns a part of the report.
+"""The sections of the benchmark: each is a function of a Bench and a time limit, and returns its part of the report.
 
-Every "ratio" is of two contenders that took turns in one run: the median over rounds, and quartiles.
+Every "ratio" compares two contenders that took turns in one run: median over rounds, with quartiles.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ MASKGIT_STEPS = (1, 2, 4, 8, 25)
 
 @dataclass
 class Bench:
-    """What every section needs to know."""
+    """Settings shared by all sections."""
 
     preset: str
     config: Config
     dataset: FrameDataset
-    data: str | None  # where the videos are, None for those that ship
+    data: str | None  # path of the videos; None: the shipped ones
     device: str
     repeats: int
-    quick: bool  # a smoke test: as little as shows that it runs
+    quick: bool  # smoke test: as little as possible
 
     def turns(self, contenders: dict[str, Work], seconds: float) -> dict[str, list[float]]:
         return interleave(contenders, self.repeats, seconds, block=0.0 if self.quick else 0.2)
 
 
 def training(bench: Bench, seconds: float) -> Report:
-    """Steps and frames a second of each stage, the package's step and the plain one taking turns."""
+    """Steps and frames per second of each stage: the package's step against the plain one."""
     stages = {stage: _train(bench, stage, seconds / len(COURSE_STAGES)) for stage in COURSE_STAGES}
     return {"stages": stages, "matmul_flops": matmul(bench)}
 
@@ -57,7 +57,7 @@ def training(bench: Bench, seconds: float) -> Report:
 def _train(bench: Bench, stage: str, seconds: float) -> Report:
     settings = getattr(bench.config.training, stage)
     frames = some_frames(bench.dataset, settings, bench.device)
-    # Muon makes a step dearer so that fewer are needed; with AdamW the two take the very same steps.
+    # Muon makes a step more expensive so that fewer are needed; with AdamW both take the same steps.
     same = dataclasses.replace(settings, optimizer="adamw")
     adamw = dataclasses.replace(bench.config, training=dataclasses.replace(bench.config.training, **{stage: same}))
     contenders: dict[str, Work] = {
@@ -78,14 +78,14 @@ def _train(bench: Bench, stage: str, seconds: float) -> Report:
 
 
 def matmul(bench: Bench) -> dict[str, float]:
-    """FLOP/s of a large matrix product in each number format that a stage trains in here."""
+    """FLOP/s of a large matrix product in each number format used for training here."""
     stages = {getattr(bench.config.training, stage) for stage in (*COURSE_STAGES, *PAPER_STAGES)}
     quick = {precision_of(settings, bench.device) for settings in stages}
     return {dtype: matmul_flops(bench.device, dtype) for dtype in sorted(quick | {"float32"})}
 
 
 def play(bench: Bench, seconds: float) -> Report:
-    """Frames a second: by MaskGIT steps, with the cache and without; then late in a game against early in it."""
+    """Frames per second by MaskGIT steps, with and without the cache; then late against early in a rollout."""
     genie, world = _world(bench)
     prompt = bench.dataset.read_clips(bench.dataset.clip_starts(genie.context_frames)[:1], genie.context_frames)
     plain, pixels = plain_copy(genie), torch.from_numpy(prompt).to(bench.device).float() / 255
@@ -117,7 +117,7 @@ def _world(bench: Bench) -> tuple[Genie, str]:
 
 
 def _played(genie: Genie, prompt: np.ndarray, frames: int) -> Rollout:
-    """A game in which `frames` frames have been shown; hurried through with one MaskGIT step each."""
+    """A rollout after `frames` frames, generated with one MaskGIT step each."""
     rollout = genie.rollout(prompt, maskgit_steps=1)
     while rollout.position + 1 < frames:
         rollout.step([rollout.position % genie.num_latent_actions])
@@ -144,7 +144,7 @@ def _plain_player(world: PlainPlay) -> Work:
 
 
 def reading(bench: Bench, seconds: float) -> Report:
-    """Frames a second that one thread reads for a stage, against those that the stage trains on."""
+    """Frames per second that one thread reads for a stage, against those the stage trains on."""
     stages = {}
     for stage in COURSE_STAGES:
         settings = getattr(bench.config.training, stage)
@@ -167,14 +167,14 @@ def _reader(loader: ClipLoader) -> Work:
 
 
 def collecting(bench: Bench, seconds: float) -> Report:
-    """Game steps a second of `collect`, writing included, against procgen alone at the better number of threads."""
+    """Game steps per second of `collect`, writing included, against procgen alone with its best thread count."""
     if not procgen_available():
-        return {"skipped": "Collecting was left out: procgen is not installed."}
+        return {"skipped": "Collecting was skipped: procgen is not installed."}
     data = bench.config.data
     frames = data.frames_per_level or -(-coinrun.LONGEST_EPISODE // data.action_repeat)
     number = itertools.count()
     bare = {f"procgen, {threads} threads": _games(data, threads) for threads in (0, min(data.num_envs, cores()))}
-    with tempfile.TemporaryDirectory() as folder:  # removed when all is measured
+    with tempfile.TemporaryDirectory() as folder:
 
         def collected() -> float:
             path = Path(folder) / f"videos-{next(number)}.zarr"
@@ -189,7 +189,7 @@ def collecting(bench: Bench, seconds: float) -> Report:
 
 
 def _games(data: DataConfig, threads: int) -> Work:
-    """Procgen alone, made with the options that videos are collected with, and played at random."""
+    """Procgen alone, with the options used for collecting, under random actions."""
     games = coinrun.import_procgen().ProcgenGym3Env(
         num=data.num_envs, env_name="coinrun", start_level=data.train_levels[0], num_levels=data.train_levels[1],
         distribution_mode=data.distribution_mode, use_backgrounds=data.backgrounds,

@@ -1,4 +1,4 @@
-"""One training step of each stage, as the package takes it and as the plain reference does."""
+"""One training step of each stage, by the package and by the plain reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAPER_STAGES = ("tokenizer", "genie")  # the paper's two phases
 
 
 def some_frames(dataset: FrameDataset, settings: StageConfig, device: str) -> Tensor:
-    """A batch of a stage, from the start of each of as many episodes: float [B, T, H, W, C] in [0, 1]."""
+    """A fixed batch for a stage, float [B, T, H, W, C] in [0, 1], with clips spread over the dataset."""
     starts = dataset.clip_starts(settings.frames, settings.frame_stride)
     chosen = starts[torch.linspace(0, len(starts) - 1, settings.clips).long().numpy()]
     clips = dataset.read_clips(chosen, settings.frames, settings.frame_stride)
@@ -26,13 +26,13 @@ def some_frames(dataset: FrameDataset, settings: StageConfig, device: str) -> Te
 
 
 def precision_of(settings: StageConfig, device: str) -> str:
-    """The number format that a stage trains in here."""
+    """The number format a stage trains in on this machine."""
     quick = settings.precision == "auto" and native_bfloat16(device)
     return "bfloat16" if quick or settings.precision == "bfloat16" else "float32"
 
 
 def stage_model(genie: Genie, stage: str) -> nn.Module:
-    """What a stage trains of a fresh Genie, as genie_lite.training hands it to the optimisers; the rest is frozen."""
+    """The modules of a fresh Genie that a stage trains, as genie_lite.training passes them on; the rest is frozen."""
     parts = {"genie": PARTS}.get(stage, (stage,))
     for name, module in genie.named_children():
         if name not in parts:
@@ -41,7 +41,7 @@ def stage_model(genie: Genie, stage: str) -> nn.Module:
 
 
 class OurStep:
-    """The package's training step on one batch; calling it says how many steps were made: 1."""
+    """The package's training step on one batch; a call returns the number of steps done, 1."""
 
     def __init__(self, config: Config, stage: str, frames: Tensor) -> None:
         self.settings: StageConfig = getattr(config.training, stage)
@@ -64,13 +64,13 @@ class OurStep:
 
 
 class PlainStep:
-    """The same for the plain reference."""
+    """The plain reference's training step on one batch."""
 
     def __init__(self, config: Config, stage: str, frames: Tensor) -> None:
         settings: StageConfig = getattr(config.training, stage)
         self.plain = plain_copy(Genie(config)).to(frames.device).train()
         self.stage, self.frames, self.clip = stage, frames, settings.grad_clip
-        rate = settings.max_lr / max(settings.warmup_steps, 1)  # as a run's first step has it
+        rate = settings.max_lr / max(settings.warmup_steps, 1)  # the rate of a run's first step
         betas, decay = (settings.beta1, settings.beta2), settings.weight_decay
         trained = self.plain.trained_by(stage).parameters()
         self.optimizer = torch.optim.AdamW(trained, lr=rate, betas=betas, weight_decay=decay)

@@ -1,4 +1,4 @@
-"""A report as Markdown, and its place in README."""
+"""A benchmark report as Markdown, and its insertion into README."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Report = dict[str, Any]
 
 
 def markdown(report: Report) -> str:
-    """The tables of all sections that were measured, under one line that says where."""
+    """Tables of all measured sections, below one line about the machine."""
     writers = {
         "training": _training, "play": _play, "reading": _reading,
         "collecting": _collecting, "memory": _memory, "gpu": _gpu,
@@ -26,11 +26,11 @@ def markdown(report: Report) -> str:
 
 
 def fill_readme(path: Path, text: str) -> None:
-    """Replace what stands between the markers. ValueError where they are missing, and nothing is written."""
+    """Replace the text between the markers; ValueError, and no change, if they are missing."""
     before, start, rest = path.read_text().partition(START)
     _, end, after = rest.partition(END)
     if not start or not end:
-        raise ValueError(f"{path}: found no {START} … {END}, wanted both, in this order; add the two lines")
+        raise ValueError(f"{path}: found no {START} … {END}, wanted both in this order; add the two lines")
     path.write_text(f"{before}{START}\n{text}{END}{after}")
 
 
@@ -56,7 +56,7 @@ def _training(found: Report) -> str:
             f"{_number(numbers['flops_per_step'] / 1e9)}", f"{100 * share:.0f} %",
         ))  # fmt: skip
     speeds = ", ".join(f"{_number(rate / 1e9)} GFLOP/s in {name}" for name, rate in found["matmul_flops"].items())
-    head = ("training", "steps/s", "frames/s", "plain, steps/s", "times as fast", "with AdamW too", "GFLOP a step",
+    head = ("training", "steps/s", "frames/s", "plain, steps/s", "speed-up", "with AdamW too", "GFLOP per step",
             "of matmul speed")  # fmt: skip
     return _table(head, rows) + f"\n\nA large matrix product runs at {speeds} here."
 
@@ -67,11 +67,11 @@ def _play(found: Report) -> str:
         for steps, numbers in found["by_steps"].items()
     ]
     (early, first), (late, last) = found["over_time"]["frames_per_second"].items()
-    head = ("play, MaskGIT steps", "frames/s", "without a cache, frames/s", "times as fast")
+    head = ("play, MaskGIT steps", "frames/s", "without a cache, frames/s", "speed-up")
     return _table(head, rows) + (
-        f"\n\nPlayed: {found['world']}, {found['history']} frames of history. From frame {early} on "
-        f"{_number(first['median'])} frames/s, from frame {late} on {_number(last['median'])}: "
-        f"{_spread(found['over_time']['ratio'])} times as fast."
+        f"\n\nPlayed: {found['world']}, {found['history']} frames of history. {_number(first['median'])} frames/s from "
+        f"frame {early} on, {_number(last['median'])} from frame {late} on: a ratio of "
+        f"{_spread(found['over_time']['ratio'])}."
     )
 
 
@@ -84,8 +84,8 @@ def _reading(found: Report) -> str:
         )
         for stage, numbers in found["stages"].items()
     ]
-    table = _table(("reading", "frames/s read", "frames/s trained on", "read over trained"), rows)
-    return f"{table}\n\nOne thread, batches as the stage wants them, from {found['dataset']}."
+    table = _table(("reading", "frames/s read", "frames/s trained on", "read / trained"), rows)
+    return f"{table}\n\nOne thread, the batches of each stage, from {found['dataset']}."
 
 
 def _collecting(found: Report) -> str:
@@ -106,7 +106,7 @@ def _memory(found: Report) -> str:
 
 
 def _gpu(found: Report) -> str:
-    head = ["phase", "parameters", "TFLOP a step", "EFLOP in all", "GB before activations"]
+    head = ["phase", "parameters", "TFLOP per step", "EFLOP in total", "GB before activations"]
     measured = "peak_flops" in found
     if measured:
         head += ["steps/s", "MFU", "peak GB", "hours"]
@@ -127,8 +127,8 @@ def _gpu(found: Report) -> str:
         return _table(head, rows)
     speeds = ", ".join(f"{_number(rate / 1e12)} in {name}" for name, rate in found["matmul_flops"].items())
     return _table(head, rows) + (
-        f"\n\nUtilisation is of {_number(found['peak_flops'] / 1e12)} TFLOP/s (dense bfloat16, {found['peak_from']}); "
-        f"a large matrix product runs at {speeds}."
+        f"\n\nUtilisation is relative to {_number(found['peak_flops'] / 1e12)} TFLOP/s (dense bfloat16, "
+        f"{found['peak_from']}); a large matrix product runs at {speeds}."
     )
 
 

@@ -1,8 +1,8 @@
 """The paper's ablations, one command each: `latent-action` (table 2) and `tokenizer` (table 3).
 
 Trains every variant with every seed for the same number of steps, measures the worlds on held-out videos, writes
-OUT/STUDY-PRESET.json and prints it as a Markdown table beside the paper's claims. Stop it at will: the same command
-goes on where it was, and what is finished is not run again.
+OUT/STUDY-PRESET.json and prints it as a Markdown table with the paper's claims. It can be stopped at any time: the same
+command continues, and finished runs are not repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from genie_lite.cli import SPLITS
 from genie_lite.config import Config, load_config, parse_overrides
 from genie_lite.data import course_dataset, open_dataset, sample_dataset
 
-SHIPPED = {"laptop": "laptop", "tiny": "laptop"}  # presets whose videos the shipped world has learned
+SHIPPED = {"laptop": "laptop", "tiny": "laptop"}  # preset: the shipped world trained on its videos
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,9 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--variants", nargs="+", default=[], help="some of the variants (default: all)")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation"), help="(default: runs/ablation)")
     parser.add_argument("--data", help="videos with train.zarr and test.zarr (default: collected into OUT/data)")
-    parser.add_argument("--base", help="the world whose other models are shared (default at laptop: the shipped one)")
+    parser.add_argument("--base", help="world whose other models all variants share (at laptop: the shipped one)")
     parser.add_argument("--clips", type=int, default=200, help="held-out clips to measure on (default: 200)")
-    parser.add_argument("--minutes", type=float, help="time budget of each stage; without one, all steps are made")
+    parser.add_argument("--minutes", type=float, help="time budget per stage (default: none, train all steps)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
     parser.add_argument("--quick", action="store_true", help="preset tiny, shipped videos, 4 clips: seconds, for tests")
     parser.add_argument("--no-progress", action="store_true", help="no progress bars")
@@ -44,12 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ablation: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"Stopped. What was trained is in {options.out}; the same command goes on from there.", file=sys.stderr)
+        print(f"Stopped. Progress is saved in {options.out}; the same command continues from there.", file=sys.stderr)
         return 130
     print(f"\n{ablations.table(options.study, results)}\n")
     if len(options.seeds) == 1:
-        print(f"One seed ({options.seeds[0]}): differences between seeds are not known.\n")
-    print("| claim of the paper | its numbers | here | verdict |\n|---|---|---|---|")
+        print(f"One seed ({options.seeds[0]}): the variation between seeds is unknown.\n")
+    print("| claim in the paper | its numbers | here | verdict |\n|---|---|---|---|")
     for claim in ablations.claims(options.study, results):
         print(f"| {' | '.join(claim)} |")
     return 0
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> list[dict]:
 
 
 def budgeted(config: Config, minutes: float | None) -> Config:
-    """`config` with a time budget of `minutes` for each stage in place of its own; None: all steps are made."""
+    """`config` with a time budget of `minutes` for every stage; None removes the budgets."""
     training = config.training
     names = [field.name for field in dataclasses.fields(training)]
     stages = {name: dataclasses.replace(getattr(training, name), time_budget_minutes=minutes) for name in names}

@@ -1,6 +1,6 @@
-"""Plays a hundred frames from each of a few prompts and shows every fifth: does the world dissolve?
+"""Play a hundred frames from each of several prompts and save every fifth as a picture.
 
-The buttons pressed are latent actions inferred from other held-out videos, one video after the other.
+The latent actions are inferred from other held-out videos, one after another.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=6)
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--every", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=None, help="MaskGIT steps; the world's own unless given")
-    parser.add_argument("--temperature", type=float, default=None, help="the world's own unless given")
+    parser.add_argument("--steps", type=int, default=None, help="MaskGIT steps (default: the world's own)")
+    parser.add_argument("--temperature", type=float, default=None, help="(default: the world's own)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     options = parser.parse_args()
@@ -34,8 +34,8 @@ def main() -> None:
     starts, _ = pick_clips(dataset, options.prompts, length, seed=options.seed)
     videos = dataset.read_clips(starts, length)
     inferred = genie.infer_actions(videos)  # [prompts, 15]
-    turns = [np.roll(inferred, 1 + turn, axis=0) for turn in range(-(-options.frames // inferred.shape[1]))]
-    actions = np.concatenate(turns, axis=1)[:, : options.frames]
+    rolled = [np.roll(inferred, 1 + shift, axis=0) for shift in range(-(-options.frames // inferred.shape[1]))]
+    actions = np.concatenate(rolled, axis=1)[:, : options.frames]
     chosen = {"maskgit_steps": options.steps, "temperature": options.temperature}
     played = genie.generate(videos[:, :1], actions, seed=options.seed, **chosen)
     shown = np.concatenate([videos[:, :1], played], axis=1)[:, :: options.every]

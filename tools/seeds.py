@@ -1,7 +1,7 @@
-"""One recipe, several seeds: every stage trained from scratch, the worlds measured on held-out videos, one table.
+"""Train one recipe from scratch with several seeds, measure the worlds on held-out videos, and print one table.
 
-Stages take the preset's own steps and time budgets, as in the notebooks. Stop it at will: the same command goes on
-where it was, and what is finished is not run again. OUT/seed-N/report.json holds everything `genie-lite evaluate` says.
+Stages use the preset's own steps and time budgets, as in the notebooks. It can be stopped at any time: the same command
+continues, and finished runs are not repeated. OUT/seed-N/report.json holds all that `genie-lite evaluate` reports.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from genie_lite.data import FrameDataset, course_dataset, open_dataset, sample_d
 from genie_lite.evaluation import Report, evaluate_genie
 from genie_lite.training import read_log, train_genie, train_tokenizer
 
-# What a world that obeys must reach in every seed: column, how it is read off a report, least value.
+# What a controllable world must reach with every seed: column, how to read it from a report, minimum.
 COLUMNS = {
     "rarest action": (lambda report: report["action_least_share"].value, 0.03),
     "left/still/right": (lambda report: report["motion_left_right_accuracy"].value, 0.65),
     "up/still/down": (lambda report: report["motion_up_down_accuracy"].value, 0.70),
-    "code over key, nats": (
+    "code minus key, nats": (
         lambda report: report["motion_both_information"].value - report["env_motion_both_information"].value,
         0.0,
     ),
     "ΔtPSNR, dB": (lambda report: report["delta_psnr"].value, 2.5),
-    "worst gain over copying, t = 2 .. 8, dB": (
+    "lowest gain over copying, t = 2 .. 8, dB": (
         lambda report: min(point.value for point in report.curves["rollout over copying"][1:8]),
         2.0,
     ),
@@ -68,7 +68,7 @@ def videos(options: argparse.Namespace, config: Config, split: str) -> FrameData
 
 
 def train(config: Config, dataset: FrameDataset, folder: Path) -> Genie:
-    """All three stages, each on top of those before it; finished ones are loaded."""
+    """Train all three stages, each on top of the previous ones; finished stages are loaded."""
     genie: Genie | None = None
     for stage in COURSE_STAGES:
         if (folder / stage / "checkpoint").is_dir():
@@ -82,7 +82,7 @@ def train(config: Config, dataset: FrameDataset, folder: Path) -> Genie:
 
 
 def table(reports: dict[int, Report], out: Path) -> str:
-    """Markdown: a row for each seed, the least over seeds, and what is wanted; minutes of training last."""
+    """Markdown: one row per seed, the minimum over seeds, the minimum required; training minutes come last."""
     values = {seed: [read(report) for read, _ in COLUMNS.values()] for seed, report in reports.items()}
     least = [min(column) for column in zip(*values.values(), strict=True)]
     wanted = [limit for _, limit in COLUMNS.values()]
@@ -91,10 +91,10 @@ def table(reports: dict[int, Report], out: Path) -> str:
         logs = [read_log(out / f"seed-{seed}" / stage) for stage in COURSE_STAGES]
         minutes = " + ".join(f"{log['minutes'][-1]:.1f}" for log in logs)
         lines.append(f"| {seed} | {' | '.join(f'{value:.2f}' for value in row)} | {minutes} |")
-    lines.append(f"| least | {' | '.join(f'{value:.2f}' for value in least)} | |")
-    lines.append(f"| wanted | {' | '.join(f'{value:.2f}' for value in wanted)} | |")
+    lines.append(f"| minimum | {' | '.join(f'{value:.2f}' for value in least)} | |")
+    lines.append(f"| required | {' | '.join(f'{value:.2f}' for value in wanted)} | |")
     short = [name for name, value, limit in zip(COLUMNS, least, wanted, strict=True) if not value >= limit]
-    lines += ["", f"Short of what is wanted: {', '.join(short)}." if short else "Every seed has what is wanted."]
+    lines += ["", f"Below the requirement: {', '.join(short)}." if short else "Every seed meets every requirement."]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Makes a shipped checkpoint of a trained world: bfloat16 weights, and a card with recipe, actions and metrics."""
+"""Turn a trained world into a shipped checkpoint: bfloat16 weights, and a card with recipe, actions and metrics."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from genie_lite.training import read_log
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", help="name to ship it under, for genie_lite.load(name)")
-    parser.add_argument("runs", type=Path, help="folder that holds the stages' run folders")
+    parser.add_argument("name", help="name of the shipped world, for genie_lite.load(name)")
+    parser.add_argument("runs", type=Path, help="folder with the run folders of the stages")
     parser.add_argument("--data", default=None, help="held-out videos to measure on (default: the shipped sample's)")
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--recipe", default=None, help="how it was trained (default: by its preset)")
@@ -31,9 +31,9 @@ def main() -> None:
     folder = data_folder() / "checkpoints" / options.name
     genie.card["actions"] = [motion.to_dict() for motion in describe_actions(genie, videos)]
     genie.save(folder, dtype=torch.bfloat16)
-    genie = Genie.load(folder)  # what is measured is what ships, after rounding
+    genie = Genie.load(folder)  # measure what ships: the rounded weights
     report = evaluate_genie(genie, videos, clips=options.clips)
-    report.to_json(options.runs / "report.json")  # all of it, beside the run; the card keeps the means
+    report.to_json(options.runs / "report.json")  # in full, beside the run; the card keeps the means
     stages = ("tokenizer", "latent_action", "dynamics")
     logs = {stage: read_log(options.runs / stage) for stage in stages}
     genie.card |= {

@@ -1,4 +1,4 @@
-"""Tables of the CoinRun video distance: of spoilt held-out videos, and of a world's rollouts, beside the floor."""
+"""Tables of the CoinRun video distance: for corrupted held-out videos and for a world's rollouts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--data", default=None, help="held-out CoinRun videos (default: the shipped sample's)")
     parser.add_argument("--world", default="laptop", help="a shipped name or a checkpoint; '' for none")
     parser.add_argument("--clips", type=int, default=200)
-    parser.add_argument("--frames", type=int, default=9, help="frames of a video, the first not counted (default: 9)")
+    parser.add_argument("--frames", type=int, default=9, help="frames per video, including the prompt (default: 9)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
@@ -33,20 +33,20 @@ def main() -> None:
     print(f"{len(videos)} videos of {options.frames - 1} frames, {same.videos} against {same.videos} others", *notes)
     print(f"real videos (floor)  {same.floor}")
     print(f"{'strength':<20}" + "".join(f"{strength:>9}" for strength in STRENGTHS))
-    for name, spoil in CORRUPTIONS.items():
+    for name, corrupt in CORRUPTIONS.items():
         row = []
         for strength in STRENGTHS:
-            spoilt = spoil(videos[:, 1:], strength, np.random.default_rng(options.seed))
-            row.append(halved_distance(real, network.features(spoilt), seed=options.seed).distance.value)
+            corrupted = corrupt(videos[:, 1:], strength, np.random.default_rng(options.seed))
+            row.append(halved_distance(real, network.features(corrupted), seed=options.seed).distance.value)
         print(f"{name:<20}" + "".join(f"{value:9.2f}" for value in row))
     if options.world:
         genie = genie_lite.load(options.world)
         groups = list(batches(np.arange(len(videos)), options.frames, dataset.frame_size))
-        made = []
+        generated = []
         for group in groups:
             latent_actions = genie.infer_actions(videos[group])
-            made.append(genie.generate(videos[group, :1], latent_actions, seed=options.seed))
-        rollouts = np.concatenate(made)
+            generated.append(genie.generate(videos[group, :1], latent_actions, seed=options.seed))
+        rollouts = np.concatenate(generated)
         decoded = np.concatenate([genie.decode(genie.encode(videos[group]))[:, 1:] for group in groups])
         copied = np.repeat(videos[:, :1], options.frames - 1, axis=1)
         for name, others in (("tokenizer", decoded), ("rollouts", rollouts), ("copied prompt", copied)):

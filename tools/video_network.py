@@ -1,7 +1,8 @@
-"""Trains the network of the CoinRun video distance on CoinRun videos, and ships it with a card.
+"""Train the network behind the CoinRun video distance, and save it with a card.
 
-Videos are spoilt at random in look and in time, and the network tells how; of whole videos it also tells the true env
-action and the measured motion of every transition. It is for evaluation alone, which may read true actions.
+Videos are corrupted at random in appearance and in time, and the network predicts how; for videos whose frames are in
+order it also predicts the environment action and the measured motion of every transition. The network is used for
+evaluation only, where true actions may be read.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from genie_lite.evaluation.corruptions import LOOKS, TIMES
 from genie_lite.evaluation.video_network import FEATURES, FRAMES, VideoNetwork, video_network
 from genie_lite.storage import FORMAT_VERSION, whole_folder, write_json, write_tensors
 
-LONG = 2 * FRAMES - 1  # frames read, so that videos at double speed can be cut from them
+LONG = 2 * FRAMES - 1  # frames read: enough for a clip at double speed
 LOOK_NAMES = ("clean", *LOOKS)
 TIME_NAMES = ("whole", *TIMES, "fast")
 MOTION_UNIT = 4.0  # pixels
-RISE, FALL = 30, 0.25  # steps over which the learning rate rises, share of the time over which it falls
+RISE, FALL = 30, 0.25  # warm-up steps; share of the time over which the learning rate decays
 
 
 class Questions(nn.Module):
-    """The network with the answers it is trained to give; only the network ships."""
+    """The network with its training heads; only the network ships."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class Questions(nn.Module):
 
 
 def batches(dataset: FrameDataset, clips: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Batches of `draw`, without end."""
+    """Endless batches made by `draw`."""
     generator = np.random.default_rng(seed)
     starts, env_actions = dataset.clip_starts(LONG), dataset.env_actions().astype(np.int64)
     while True:
@@ -61,7 +62,7 @@ def batches(dataset: FrameDataset, clips: int, seed: int) -> Iterator[dict[str, 
 
 
 def draw(videos: np.ndarray, env_actions: np.ndarray, generator: np.random.Generator) -> dict[str, Any]:
-    """A batch of spoilt videos and what is to be told of them; half are whole in time, half are clean."""
+    """A batch of corrupted videos and their targets; half are intact in time, half in appearance."""
     clips = len(videos)
     kept, fast = videos[:, :FRAMES], videos[:, ::2]
     times = np.where(generator.random(clips) < 0.5, 0, generator.integers(1, len(TIME_NAMES), clips))
@@ -71,21 +72,21 @@ def draw(videos: np.ndarray, env_actions: np.ndarray, generator: np.random.Gener
     truth = measure_motion(kept[whole])
     across, down = env_action_classes(env_actions[whole])
 
-    spoilt = np.where((times == len(TIME_NAMES) - 1)[:, None, None, None, None], fast, kept)
+    corrupted = np.where((times == len(TIME_NAMES) - 1)[:, None, None, None, None], fast, kept)
     for index, (name, change) in enumerate(TIMES.items(), start=1):
         mine = times == index
         if mine.any():
             degree = generator.uniform(0.3, 1, int(mine.sum())) if name == "freeze" else 1.0
-            spoilt[mine] = change(spoilt[mine], degree, generator)
+            corrupted[mine] = change(corrupted[mine], degree, generator)
     for index, change in enumerate(LOOKS.values(), start=1):
         mine = looks == index
         if mine.any():
-            spoilt[mine] = change(spoilt[mine], strength[mine], generator)
+            corrupted[mine] = change(corrupted[mine], strength[mine], generator)
     targets = {"look": looks, "strength": strength.astype(np.float32), "time": times, "whole": whole}
     targets |= {"across": across, "down": down, "clean": (looks == 0)[whole]}
     targets["motion"] = np.stack([truth.dx, truth.dy], -1).astype(np.float32) / MOTION_UNIT
     targets["sure"] = np.stack([truth.sure_x, truth.sure_y], -1)
-    return {"videos": torch.from_numpy(spoilt), **{name: torch.from_numpy(value) for name, value in targets.items()}}
+    return {"videos": torch.from_numpy(corrupted), **{name: torch.from_numpy(value) for name, value in targets.items()}}
 
 
 def losses(answers: tuple[Tensor, Tensor, Tensor], batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -103,9 +104,9 @@ def losses(answers: tuple[Tensor, Tensor, Tensor], batch: dict[str, Any]) -> dic
 
 
 def train(dataset: FrameDataset, options: argparse.Namespace) -> tuple[Questions, int]:
-    """Train until the CPU time is used up; over the last quarter of it the learning rate falls to nothing.
+    """Train until the CPU time is used up; the learning rate decays to zero over the last quarter of it.
 
-    Ctrl-C begins that last quarter at once.
+    Ctrl-C starts the decay at once.
     """
     torch.manual_seed(options.seed)
     model, supply = Questions(), batches(dataset, options.clips, options.seed)
@@ -136,7 +137,7 @@ def train(dataset: FrameDataset, options: argparse.Namespace) -> tuple[Questions
 
 @torch.inference_mode()
 def scale(network: VideoNetwork, dataset: FrameDataset, clips: int, seed: int) -> None:
-    """Set the scale of the features: mean 0 and deviation 1 over whole, clean videos."""
+    """Scale the features to mean 0 and standard deviation 1 over intact videos."""
     chosen = np.random.default_rng(seed).choice(dataset.clip_starts(FRAMES), clips, replace=False)
     found = torch.from_numpy(network.features(dataset.read_clips(chosen, FRAMES))[:, 0])
     network.mean.copy_(found.mean(0))
@@ -145,7 +146,7 @@ def scale(network: VideoNetwork, dataset: FrameDataset, clips: int, seed: int) -
 
 @torch.inference_mode()
 def examine(model: Questions, dataset: FrameDataset, count: int, clips: int, seed: int) -> dict[str, float]:
-    """Held-out accuracies; those of moves are over clean videos, and balanced over the three classes."""
+    """Held-out accuracies; those of motion are over intact videos and balanced over the three classes."""
     found: dict[str, list[np.ndarray]] = {}
     for batch in islice(batches(dataset, clips, seed), count):
         look, order, moves = model(batch["videos"])
@@ -211,7 +212,7 @@ def main() -> None:
         half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
         write_tensors(draft / "model.safetensors", half)
         write_json(draft / "card.json", card)
-    model.network = video_network(options.folder)  # what is examined is what ships, after rounding
+    model.network = video_network(options.folder)  # examine what ships: the rounded weights
     scores = examine(model.eval(), held_out, 40, 50, options.seed)
     card["held_out"] = {name: round(value, 3) for name, value in scores.items()}
     write_json(options.folder / "card.json", card)

@@ -1,4 +1,4 @@
-"""The paper's ablations at course size: what the latent action model reads (table 2), which tokenizer (table 3).
+"""The paper's ablations at course size: the input of the latent action model (table 2), the tokenizer (table 3).
 
 ::
 

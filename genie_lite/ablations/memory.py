@@ -1,4 +1,4 @@
-"""What attention costs in memory: by formula, counted in the act, and at the peak of a process of its own."""
+"""Memory of attention: from a formula, counted during a forward pass, and as the peak of a separate process."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def score_numbers(clips: int, heads: int, frames: int, tokens: int, attention: str) -> int:
-    """Attention scores that one block holds when they are written out, for clips of T `frames` of N `tokens`.
+    """Number of attention scores that one block materialises, for clips of T `frames` with N `tokens` each.
 
-    "space" (ViT): T squares of N × N. "st" (ST-ViViT): these, and N squares of T × T. "full" (C-ViViT): one square of
-    T·N × T·N. Barred scores count, since they are computed and stored before the mask strikes them out.
+    "space" (ViT): T matrices of N × N. "st" (ST-ViViT): those, and N matrices of T × T. "full" (C-ViViT): one matrix
+    of T·N × T·N. Masked scores count, since they are computed and stored before the mask removes them.
     """
     shapes = {
         "space": frames * tokens**2,
@@ -41,9 +41,9 @@ def score_numbers(clips: int, heads: int, frames: int, tokens: int, attention: s
 
 
 def count_scores(model: nn.Module, *inputs: Tensor) -> int:
-    """Numbers that the softmaxes of `model(*inputs)` give out: the attention scores of a forward pass, counted.
+    """Attention scores of one forward pass of `model(*inputs)`, counted as the outputs of its softmaxes.
 
-    Fused attention, which never writes its scores down, is replaced by its plain form meanwhile.
+    Fused attention, which never materialises its scores, is replaced by the plain form for the count.
     """
     counter = _SoftmaxCounter()
     with scores_written_out(), torch.no_grad(), counter:
@@ -52,7 +52,7 @@ def count_scores(model: nn.Module, *inputs: Tensor) -> int:
 
 
 class _SoftmaxCounter(TorchDispatchMode):
-    """Adds up the sizes of what every softmax returns."""
+    """Sums the sizes of all softmax outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,17 +67,17 @@ class _SoftmaxCounter(TorchDispatchMode):
 
 @contextlib.contextmanager
 def scores_written_out() -> Iterator[None]:
-    """Attention without PyTorch's fused kernels, which avoid the memory of the scores."""
+    """Disable PyTorch's fused attention kernels, which do not store the scores."""
     with sdpa_kernel(SDPBackend.MATH):
         yield
 
 
 def measure_step_memory(config: Config, *, fused: bool = True) -> float:
-    """GB that training steps of the tokenizer take at their peak beyond the model and its batch, in a fresh process.
+    """Peak GB of tokenizer training steps beyond the model and its batch, measured in a fresh process.
 
-    The batch is `training.tokenizer`'s. `fused` False takes attention without PyTorch's fused kernels. On a GPU it is
-    the memory of its allocator; on a CPU the growth of the process, which is rough below 0.01 GB. NaN where the system
-    does not tell (Windows). Raises RuntimeError with the process's last words when it fails.
+    The batch is that of `training.tokenizer`. `fused=False` disables PyTorch's fused attention kernels. On a GPU it
+    is allocator memory, on a CPU the growth of the process (imprecise below 0.01 GB); NaN where the system does not
+    report it (Windows). RuntimeError with the end of the error output if the process fails.
     """
     order = json.dumps({"config": config_to_dict(config), "fused": fused})
     paths = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -110,11 +110,11 @@ def _measure(config: Config, fused: bool) -> float | None:
 
 
 def _peak(device: torch.device) -> int | None:
-    """Bytes at the peak so far; None where the system does not tell."""
+    """Peak bytes so far; None where the system does not report them."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
-    if status.is_file():  # on Linux ru_maxrss begins at what the process was started from had, this does not
+    if status.is_file():  # on Linux ru_maxrss starts at the parent's value; VmHWM does not
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""One variant trained and measured, a whole study of them, and results on disk that are never computed twice."""
+"""Train and measure one variant or a whole study; results on disk are never computed twice."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from genie_lite.evaluation import evaluate_genie
 from genie_lite.training import read_log, train_genie, train_tokenizer
 
 logger = logging.getLogger(__name__)
-Result = dict[str, Any]  # one variant with one seed, as `run_variant` returns it and JSON holds it
+Result = dict[str, Any]  # of one variant with one seed; JSON-compatible
 
 
 class AblationError(ValueError):
-    """An ablation that cannot be run or read: the message names what was found, what was wanted, and what to do."""
+    """An ablation that cannot be run or read: the message says what was found, what was wanted and what to do."""
 
 
 def run_variant(
@@ -43,13 +43,13 @@ def run_variant(
     frames: int = 16,
     progress: bool = True,
 ) -> Result:
-    """Train one variant of a study and the dynamics model on top of it, and measure the world on held-out `test`.
+    """Train one variant of a study and a dynamics model on top of it, then measure the world on held-out `test`.
 
-    Study "tokenizer" trains a tokenizer and then a dynamics model with the latent action model of `base`, the same for
-    all; "latent-action" trains that model and then a dynamics model with the tokenizer of `base` (section 3.4).
-    `clips` and `frames` are those of `evaluate_genie`.
-    `folder` receives the run folder of each stage and result.json. With a finished run of the same settings in it
-    nothing is trained; an unfinished one goes on. AblationError when the folder holds a run of other settings.
+    Study "tokenizer" trains a tokenizer, then a dynamics model with the latent action model of `base`, which all
+    variants share; "latent-action" trains a latent action model, then a dynamics model with the tokenizer of `base`
+    (section 3.4). `clips` and `frames` are passed to `evaluate_genie`. `folder` receives the run folder of each stage
+    and result.json; a finished run with the same settings is returned as it is, an unfinished one is continued.
+    AblationError if the folder holds a run with other settings.
     """
     folder = Path(folder)
     config = variant_config(config, study, variant, seed)
@@ -76,7 +76,7 @@ def run_variant(
         found: Result = storage.read_json(path)
         differing = [name for name in settings if found.get("settings", {}).get(name) != settings[name]]
         if not differing:
-            logger.info("%s: finished before", folder)
+            logger.info("%s: already finished", folder)
             return found
         raise AblationError(
             f"{path}: found a result with other settings ({', '.join(differing)}), wanted the same ones; "
@@ -98,7 +98,7 @@ def run_variant(
     report = evaluate_genie(
         world, test, clips=clips, frames=frames, stride=config.training.dynamics.frame_stride, progress=progress
     ).to_dict()
-    report["settings"]["dataset"] = Path(report["settings"]["dataset"]).name  # results may ship; folders do not
+    report["settings"]["dataset"] = Path(report["settings"]["dataset"]).name  # results may be shared, paths not
     result: Result = {
         "format_version": storage.FORMAT_VERSION,
         "study": study,
@@ -121,9 +121,9 @@ def run_variant(
 def run_study(
     study: str, config: Config, *, seeds: Iterable[int], out: str | Path, variants: Iterable[str] = (), **named: Any
 ) -> list[Result]:
-    """Every variant (or some) with every seed, under `out`/STUDY/PRESET, and their results in `out`/STUDY-PRESET.json.
+    """Run every variant (or some) with every seed under `out`/STUDY/PRESET; results go to `out`/STUDY-PRESET.json.
 
-    Seeds come first: all variants of one seed are there before the next begins. `named` goes to `run_variant`.
+    All variants of one seed are finished before the next seed begins. `named` is passed to `run_variant`.
     """
     preset = config.name.replace("/", "-")
     results = [
@@ -141,21 +141,21 @@ def run_study(
 
 
 def load_results(path: str | Path) -> list[Result]:
-    """The results that `run_study` wrote to a JSON file."""
+    """Read the results that `run_study` wrote to a JSON file."""
     results: list[Result] = storage.read_json(Path(path)).get("results", [])
     if not results:
-        raise AblationError(f"{path}: found no results in it, wanted a file that tools/ablation.py wrote")
+        raise AblationError(f"{path}: found no results, wanted a file written by tools/ablation.py")
     return results
 
 
 def recorded(study: str) -> list[Result]:
-    """The results of long runs that ship, data/ablations/STUDY.json; an empty list where none were recorded."""
+    """The shipped results of long runs, data/ablations/STUDY.json; an empty list if there are none."""
     path = data_folder() / "ablations" / f"{study}.json"
     return load_results(path) if path.is_file() else []
 
 
 def fingerprint(model: torch.nn.Module) -> str:
-    """Twelve characters that tell these weights from any others."""
+    """Twelve hexadecimal digits of a hash of the weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -164,5 +164,5 @@ def fingerprint(model: torch.nn.Module) -> str:
 
 
 def _videos(dataset: FrameDataset) -> dict[str, Any]:
-    """What tells one set of videos from another, wherever it lies."""
+    """What identifies a dataset, wherever it is stored."""
     return {"frames": dataset.num_frames, "levels": dataset.attributes.get("levels")}

@@ -1,4 +1,4 @@
-"""What an ablation says: a table of it, and each claim of the paper's tables beside what was found here."""
+"""The results of an ablation as a table, and each claim of the paper's tables beside the numbers found here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from genie_lite.ablations.variants import VARIANTS
 
-# Tables 2 and 3: variant, data set, parameters, memory, FVD (lower is better), ΔtPSNR (higher is better).
+# Tables 2 and 3: variant, dataset, parameters, memory, FVD (lower is better), ΔtPSNR (higher is better).
 PAPER: dict[str, list[tuple[str, str, str, str, float, float]]] = {
     "latent-action": [
         ("tokens", "Platformers", "2.3B", "", 38.8, 1.33),
@@ -22,14 +22,14 @@ PAPER: dict[str, list[tuple[str, str, str, str, float, float]]] = {
         ("st", "Platformers", "205M", "0.9 GB", 81.4, 1.66),
     ],
 }
-# Heading, key of a result (or name of one of its report's metrics), digits behind the point.
+# Heading, key of a result (or name of a metric in its report), decimals.
 COLUMNS: dict[str, list[tuple[str, str, int]]] = {
     "tokenizer": [
         ("parameters", "parameters", 0),
-        ("memory of a step (GB)", "memory.as_run", 2),
-        ("with scores written out (GB)", "memory.written_out", 2),
+        ("memory per step (GB)", "memory.as_run", 2),
+        ("without fused attention (GB)", "memory.written_out", 2),
         ("steps", "steps.tokenizer", 0),
-        ("steps a second", "steps_per_second", 2),
+        ("steps per second", "steps_per_second", 2),
         ("tokenizer PSNR (dB)", "tokenizer_psnr", 2),
         ("CoinRun video distance", "coinrun_distance", 2),
         ("FVD", "fvd", 1),
@@ -39,7 +39,7 @@ COLUMNS: dict[str, list[tuple[str, str, int]]] = {
     "latent-action": [
         ("parameters", "parameters", 0),
         ("steps", "steps.latent_action", 0),
-        ("steps a second", "steps_per_second", 2),
+        ("steps per second", "steps_per_second", 2),
         ("rarest code", "action_least_share", 3),
         ("code tells left/still/right", "motion_left_right_accuracy", 2),
         ("code tells up/still/down", "motion_up_down_accuracy", 2),
@@ -52,7 +52,7 @@ COLUMNS: dict[str, list[tuple[str, str, int]]] = {
 
 
 class Claim(NamedTuple):
-    """One comparison of the paper, `variant` above `rival` in `key`, and what this study says of it."""
+    """One comparison in the paper's table, its numbers there and here, and what the seeds say of it."""
 
     text: str
     paper: str
@@ -60,11 +60,11 @@ class Claim(NamedTuple):
     verdict: str
 
 
-# What is compared, the variant with the larger number in the paper, the one with the smaller, the paper's numbers.
+# Quantity, key, variant with the larger number in the paper, variant with the smaller, the paper's numbers.
 CLAIMS: dict[str, list[tuple[str, str, str, str, str]]] = {
     "tokenizer": [
-        ("memory, scores written out", "memory.written_out", "st", "space", "0.9 and 0.3 GB"),
-        ("memory, scores written out", "memory.written_out", "full", "st", "1.6 and 0.9 GB"),
+        ("memory without fused attention", "memory.written_out", "st", "space", "0.9 and 0.3 GB"),
+        ("memory without fused attention", "memory.written_out", "full", "st", "1.6 and 0.9 GB"),
         ("CoinRun video distance (paper: FVD)", "coinrun_distance", "space", "st", "114.5 and 81.4"),
         ("CoinRun video distance (paper: FVD)", "coinrun_distance", "full", "space", "272.7 and 114.5"),
         ("ΔtPSNR", "delta_psnr", "st", "space", "1.66 and 1.39 dB"),
@@ -84,9 +84,9 @@ CLAIMS: dict[str, list[tuple[str, str, str, str, str]]] = {
 
 
 def values(results: Sequence[dict[str, Any]], variant: str, key: str) -> list[float]:
-    """One number of a variant for each seed, in the order of seeds: "parameters", "memory.as_run", a metric's name.
+    """One number of a variant per seed, in seed order; `key` is "parameters", "memory.as_run", a metric's name, ...
 
-    Seeds that lack it are left out.
+    Seeds without it are skipped.
     """
     found = []
     for result in sorted((r for r in results if r["variant"] == variant), key=lambda r: r["seed"]):
@@ -101,9 +101,9 @@ def values(results: Sequence[dict[str, Any]], variant: str, key: str) -> list[fl
 
 
 def table(study: str, results: Sequence[dict[str, Any]]) -> str:
-    """A study as a Markdown table: the mean over seeds with the least and the greatest, a row for each variant.
+    """A study as a Markdown table: mean, minimum and maximum over seeds, one row per variant.
 
-    Columns that no result has are left out.
+    Columns that no result has are omitted.
     """
     columns = [c for c in COLUMNS[study] if any(values(results, variant, c[1]) for variant in VARIANTS[study])]
     rows = [["", "seeds", *(heading for heading, _, _ in columns)]]
@@ -117,7 +117,7 @@ def table(study: str, results: Sequence[dict[str, Any]]) -> str:
 
 
 def shown(numbers: Sequence[float], digits: int) -> str:
-    """ "33.10", or with several seeds that differ "33.10 [32.80, 33.50]": mean, least and greatest."""
+    """ "33.10", or if seeds differ "33.10 [32.80, 33.50]": mean, minimum and maximum."""
     if not numbers:
         return "—"
     mean, low, high = (f"{x:,.{digits}f}" for x in (sum(numbers) / len(numbers), min(numbers), max(numbers)))
@@ -125,13 +125,13 @@ def shown(numbers: Sequence[float], digits: int) -> str:
 
 
 def agreement(larger: Sequence[float], smaller: Sequence[float]) -> str:
-    """What seeds say of "the first is larger than the second", paired: "agrees", "disagrees" or "cannot tell".
+    """Whether paired seeds support "larger > smaller": "agrees", "disagrees" or "cannot tell".
 
-    All pairs must say the same, and there must be two or more. Three seeds in a row point one way by luck alone in a
-    quarter of all cases: this is a sieve, not a proof.
+    All pairs must agree, and there must be at least two. This is a weak test: without any effect, three seeds agree
+    by chance in a quarter of cases.
     """
     if len(larger) != len(smaller):
-        raise ValueError(f"larger, smaller: found {len(larger)} and {len(smaller)} numbers, wanted one pair a seed")
+        raise ValueError(f"larger, smaller: found {len(larger)} and {len(smaller)} numbers, wanted one pair per seed")
     differences = [a - b for a, b in zip(larger, smaller, strict=True)]
     if len(differences) < 2:
         return "cannot tell"
@@ -141,7 +141,7 @@ def agreement(larger: Sequence[float], smaller: Sequence[float]) -> str:
 
 
 def claims(study: str, results: Sequence[dict[str, Any]]) -> list[Claim]:
-    """Each comparison that the paper's table makes, its numbers there and here, and the verdict of the seeds."""
+    """Each comparison in the paper's table: its numbers there and here, and the verdict of the seeds."""
     found = []
     for text, key, variant, rival, paper in CLAIMS[study]:
         first, second = values(results, variant, key), values(results, rival, key)

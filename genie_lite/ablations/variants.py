@@ -1,4 +1,4 @@
-"""What is compared with what: the settings of each variant, everything else held equal."""
+"""The variants of each study: which settings differ while everything else is held equal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genie_lite.config import Config, ConfigError, TransformerConfig
 from genie_lite.models import build_latent_action, build_tokenizer
 
 Study = Literal["tokenizer", "latent-action"]
-# Each study's variants by their setting, with the paper's names, in the order of its tables.
+# Variants of each study by the value of their setting, with the paper's names, in the order of its tables.
 VARIANTS: dict[str, dict[str, str]] = {
     "tokenizer": {"space": "ViT", "full": "C-ViViT", "st": "ST-ViViT"},
     "latent-action": {"tokens": "token-input", "pixels": "pixel-input"},
@@ -20,10 +20,10 @@ VARIANTS: dict[str, dict[str, str]] = {
 
 
 def variant_config(config: Config, study: str, variant: str, seed: int | None = None) -> Config:
-    """`config` as one variant of a study, with the seed of every stage (None: as it is).
+    """`config` changed to one variant of a study, with `seed` in every stage (None: unchanged).
 
-    A tokenizer of one attention per block gets the parameters of the second in its feed-forward layers, so that all
-    have as many. ConfigError for an unknown study or variant.
+    Tokenizers with one attention per block get wider feed-forward layers, so that all variants have equally many
+    parameters. ConfigError for an unknown study or variant.
     """
     if study not in VARIANTS or variant not in VARIANTS.get(study, {}):
         known = "; ".join(f"{name}: {', '.join(kinds)}" for name, kinds in VARIANTS.items())
@@ -52,9 +52,9 @@ def variant_config(config: Config, study: str, variant: str, seed: int | None = 
 
 
 def equal_ffn_ratio(settings: TransformerConfig) -> float:
-    """The ffn_ratio with which a block of one attention has as many parameters as an ST block of two.
+    """The ffn_ratio that gives a block with one attention as many parameters as an ST block with two.
 
-    An attention has heads · (2 qk_size + v_size) · D weights on the way in and heads · v_size · D on the way out; a
+    An attention has heads · (2 qk_size + v_size) · D input weights and heads · v_size · D output weights; a
     feed-forward layer has 2 · ffn_ratio · D².
     """
     attention = 2 * settings.num_heads * (settings.head_width + settings.value_width) * settings.d_model
@@ -62,12 +62,12 @@ def equal_ffn_ratio(settings: TransformerConfig) -> float:
 
 
 def count_parameters(config: Config) -> dict[str, int]:
-    """Trainable numbers of the tokenizer and of the latent action model, without making them."""
+    """Parameters of the tokenizer and of the latent action model, counted without allocating them."""
     with torch.device("meta"):
         models = {"tokenizer": build_tokenizer(config.model), "latent_action": build_latent_action(config.model)}
     return {name: count(model) for name, model in models.items()}
 
 
 def count(model: nn.Module) -> int:
-    """Parameters of a model, its codebook's (which learn by running means) among them."""
+    """Parameters of a model, including codebooks that learn by running means."""
     return sum(parameter.numel() for parameter in model.parameters())

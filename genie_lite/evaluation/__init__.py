@@ -1,4 +1,4 @@
-"""Evaluation: how faithful a world is, how well it obeys, and what its codes mean. Held-out videos in, a Report out."""
+"""Evaluation: fidelity, controllability and the meaning of codes. Held-out videos in, a Report out."""
 
 from genie_lite.evaluation.bootstrap import EvaluationError, Interval, bootstrap_mean
 from genie_lite.evaluation.clips import pick_clips
@@ -18,6 +18,7 @@ from genie_lite.evaluation.env_actions import (
     read_env_actions,
 )
 from genie_lite.evaluation.evaluate import evaluate_genie
+from genie_lite.evaluation.frechet import frechet_distance, gaussian_frechet_distance
 from genie_lite.evaluation.fvd import I3D, frechet_video_distance, load_i3d
 from genie_lite.evaluation.motion import LEFT_RIGHT, UP_DOWN, Motion, measure_motion
 from genie_lite.evaluation.play_report import PlayTest
@@ -33,7 +34,7 @@ from genie_lite.evaluation.probes import (
     probe,
     probe_motion,
 )
-from genie_lite.evaluation.psnr_ssim import PSNR_CAP, frechet_distance, gaussian_frechet_distance, psnr, ssim
+from genie_lite.evaluation.psnr_ssim import PSNR_CAP, psnr, ssim
 from genie_lite.evaluation.report import Report
 from genie_lite.evaluation.video_distance import VideoDistance, coinrun_video_distance
 from genie_lite.evaluation.video_network import VideoNetwork, video_network

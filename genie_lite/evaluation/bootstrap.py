@@ -1,4 +1,4 @@
-"""Confidence intervals: how far a number could move if other clips had been drawn."""
+"""Confidence intervals by bootstrapping over clips: how far a number might move with other clips."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ LEVEL = 0.95
 
 
 class EvaluationError(ValueError):
-    """An evaluation that cannot be made: the message names what was found, what was wanted, and what to do."""
+    """An impossible evaluation: the message says what was found, what was wanted and what to do."""
 
 
 class Interval(NamedTuple):
-    """A number with the ends of its confidence interval (95 % unless said otherwise)."""
+    """A number and the ends of its confidence interval (95 % unless stated otherwise)."""
 
     value: float
     low: float
@@ -26,7 +26,7 @@ class Interval(NamedTuple):
 
 
 def clip_weights(clips: int, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """How often each clip is drawn in each bootstrap sample, int64 [resamples, clips]; each row sums to `clips`."""
+    """How often each bootstrap sample draws each clip, int64 [resamples, clips]; each row sums to `clips`."""
     if clips < 1:
         raise EvaluationError(f"clips: found {clips}, wanted 1 or more; give a dataset with longer episodes")
     generator = np.random.default_rng(seed)
@@ -36,10 +36,10 @@ def clip_weights(clips: int, *, resamples: int = RESAMPLES, seed: int = 0) -> np
 def interval(
     value: float, resampled: np.ndarray, *, level: float = LEVEL, bounds: tuple[float, float] = (-np.inf, np.inf)
 ) -> Interval:
-    """`value` with the percentiles of its bootstrap copies [resamples]; copies that are not numbers are left out.
+    """`value` with the percentiles of its bootstrap replicates [resamples]; NaN replicates are ignored.
 
-    Copies are centred on the value: numbers such as an entropy or a minimum lean to one side in every copy, because a
-    copy draws some clips twice. `bounds` are values that the number cannot pass.
+    Replicates are centred on the value: since they draw some clips twice, statistics such as an entropy or a minimum
+    are biased in all of them. `bounds` are limits that the number cannot exceed.
     """
     known = resampled[np.isfinite(resampled)]
     if known.size == 0:
@@ -50,9 +50,9 @@ def interval(
 
 
 def bootstrap_mean(values: np.ndarray, *, resamples: int = RESAMPLES, seed: int = 0) -> list[Interval]:
-    """Mean over clips of each column of `values` [B, X], with its interval over clips (one list entry a column).
+    """Mean over clips of each column of `values` [B, X] with its interval; one list entry per column.
 
-    A clip without a number in a column (NaN) is left out of that column.
+    NaN entries are ignored within their column.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2:

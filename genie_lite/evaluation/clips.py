@@ -1,4 +1,4 @@
-"""Which clips an evaluation looks at, and how many at a time."""
+"""Choosing evaluation clips, and splitting them into batches."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ BATCH_PIXELS = 16 * 16 * 64 * 64  # 16 clips of 16 frames of 64x64: well under a
 
 
 def pick_clips(dataset: Any, clips: int, frames: int, stride: int = 1, seed: int = 0) -> tuple[np.ndarray, list[str]]:
-    """Starts of `clips` clips of `frames` frames, drawn at random, and what should be known about them.
+    """Starts of `clips` randomly drawn clips of `frames` frames, and notes about the choice.
 
-    Clips share no frame as long as the dataset has room for that: intervals over clips take them as independent.
-    With fewer places than `clips`, every place is used.
+    Intervals treat clips as independent, so clips share no frame as long as the dataset is large enough. If there are
+    fewer possible starts than `clips`, all are used.
     """
     if clips < 1 or frames < 2:
         raise EvaluationError(f"clips, frames: found {clips}, {frames}, wanted 1 or more clips of 2 or more frames")
@@ -49,7 +49,7 @@ def pick_clips(dataset: Any, clips: int, frames: int, stride: int = 1, seed: int
 
 
 def batches(starts: np.ndarray, frames: int, frame_size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """`starts` in groups small enough for the memory of a laptop."""
+    """`starts` in groups small enough for a laptop's memory."""
     size = max(1, min(64, BATCH_PIXELS // (frames * frame_size[0] * frame_size[1])))
     for first in range(0, len(starts), size):
         yield starts[first : first + size]

@@ -16,7 +16,7 @@ from genie_lite.evaluation.psnr_ssim import psnr
 
 
 class Playable(Protocol):
-    """What is asked of a world here: the part of Genie's face that infers actions and generates."""
+    """The subset of the Genie API that infers actions and generates."""
 
     @property
     def num_latent_actions(self) -> int: ...
@@ -36,11 +36,11 @@ class Playable(Protocol):
 
 @dataclass(frozen=True)
 class RolloutScores:
-    """PSNR in dB against the real video, float64 [B, T-1]; column t-1 judges x_t, which t latent actions made."""
+    """PSNR in dB against the real video, float64 [B, T-1]; column t-1 scores x_t, the frame after t latent actions."""
 
     inferred: np.ndarray  # generated with the actions inferred from the real video
     random: np.ndarray  # generated with random actions
-    copying: np.ndarray  # the prompt frame, shown for ever
+    copying: np.ndarray  # the prompt frame, repeated
     frames: np.ndarray  # the videos generated with inferred actions, uint8 [B, T-1, H, W, C]
 
     @property
@@ -50,7 +50,7 @@ class RolloutScores:
 
     @property
     def gain(self) -> np.ndarray:
-        """How much better than copying."""
+        """PSNR above that of copying the prompt, dB."""
         return self.inferred - self.copying
 
 
@@ -63,10 +63,10 @@ def score_rollouts(
     temperature: float | None = None,
     seed: int = 0,
 ) -> RolloutScores:
-    """Generate each video uint8 [B, T, H, W, C] again from its first frame, with inferred and with random actions.
+    """Regenerate each video uint8 [B, T, H, W, C] from its first frame, with inferred and with random actions.
 
-    Random actions are uniform over all codes (or `random_actions` [B, T-1]). Both videos use the same random numbers
-    for everything else, so that they differ by their actions alone.
+    Random actions are uniform over all codes (or `random_actions` [B, T-1]). Everything else uses the same random
+    numbers in both rollouts, so they differ only in their actions.
     """
     frames = np.asarray(frames)
     if frames.ndim != 5 or frames.shape[1] < 2:
@@ -92,9 +92,9 @@ def delta_psnr(
     temperature: float | None = None,
     seed: int = 0,
 ) -> Interval:
-    """ΔtPSNR in dB (section 3): how much worse x_t gets when random actions replace the inferred ones; mean over clips.
+    """ΔtPSNR in dB (section 3): how far PSNR at x_t falls when random actions replace inferred ones; mean over clips.
 
-    t counts latent actions: x_t is the t-th generated frame. It needs videos of t + 1 frames or more.
+    t counts latent actions: x_t is the t-th generated frame, so videos need at least t + 1 frames.
     """
     if not 1 <= t < np.shape(frames)[1]:
         raise EvaluationError(
@@ -110,7 +110,7 @@ def delta_psnr(
 
 @dataclass(frozen=True)
 class Consistency:
-    """Share of pairs of prompts in which one held action moves the player alike; beside it, with any two actions."""
+    """Share of prompt pairs in which the same held action moves the agent the same way, and the share by chance."""
 
     left_right: Interval
     chance_left_right: float
@@ -128,11 +128,11 @@ def action_consistency(
     seed: int = 0,
     done: Callable[[], Any] | None = None,
 ) -> Consistency:
-    """Hold each latent action for `steps` frames from each prompt uint8 [P, T0, H, W, C], and measure the motion.
+    """Hold each latent action for `steps` frames from each prompt uint8 [P, T0, H, W, C] and measure the motion.
 
     Two prompts agree at a step when both move left, both stand still, or both move right (likewise up and down);
-    steps whose motion is unsure are left out. Chance compares prompts under actions drawn at random: what agreement
-    would be if the actions did nothing. `done` is called after each action.
+    steps with uncertain motion are excluded. The chance level pairs prompts under randomly drawn actions: the
+    agreement to expect if actions had no effect. `done` is called after each action.
     """
     if np.ndim(prompts) != 5 or len(prompts) < 2:
         raise EvaluationError(f"prompts: found shape {list(np.shape(prompts))}, wanted [P, T, H, W, C] of 2 or more")
@@ -150,21 +150,21 @@ def action_consistency(
 
 
 def _agreement(classes: np.ndarray, seed: int) -> tuple[Interval, float]:
-    """Agreement between prompts, and by chance, for classes int64 [A, P, steps] with -1 for unsure."""
+    """Agreement between prompts, and its chance level, for classes int64 [A, P, steps]; -1 marks uncertain motion."""
     seen = np.eye(3)[classes] * (classes >= 0)[..., None]  # [A, P, steps, classes]
     alike = _share_alike(seen, seen.sum(1, keepdims=True) - seen)
     every = seen.sum(0, keepdims=True)
     chance = _share_alike(seen, every.sum(1, keepdims=True) - every)
-    if not np.isfinite(alike).any():  # no motion was sure: frames without structure
+    if not np.isfinite(alike).any():  # frames without structure: no motion could be measured
         return Interval(np.nan, np.nan, np.nan), float("nan")
-    # A prompt takes part in pairs from both ends: the mean moves twice as far as one prompt's own agreement does.
+    # Each pair involves two prompts, so replacing one prompt moves the mean twice as far as its own agreement.
     mean = np.nanmean(alike)
     found = bootstrap_mean((2 * alike - mean)[:, None], seed=seed)[0]
     return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0)), float(np.nanmean(chance))
 
 
 def _share_alike(seen: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For each prompt [P], the share of pairs with `others` that are of the same class."""
+    """For each prompt [P], the share of its pairs with `others` that have the same class."""
     alike = (seen * others).sum((0, 2, 3))
     pairs = (seen.sum(-1) * others.sum(-1)).sum((0, 2))
     return np.where(pairs > 0, alike / np.maximum(pairs, 1), np.nan)
@@ -175,10 +175,10 @@ def _share_alike(seen: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ActionMotion:
-    """What the player typically does in the transitions of real videos that carry this latent action.
+    """Typical motion of the agent in the real transitions labelled with this latent action.
 
-    Motion in pixels a frame, the median over transitions: `dx` to the right, `dy` downwards; 0 for an action that
-    never occurs. Means would tilt every arrow downwards: some of the players that run or stand are falling besides.
+    Median over transitions, in pixels per frame: `dx` to the right, `dy` downwards; 0 for an action that never occurs.
+    The median, because agents that run or stand are sometimes falling too, which would tilt every mean downwards.
     """
 
     action: int
@@ -189,17 +189,17 @@ class ActionMotion:
     spread_dy: float
 
     def to_dict(self) -> dict[str, float | int]:
-        """Plain numbers, fit for JSON."""
+        """Plain numbers that JSON can hold."""
         return asdict(self)
 
 
 def describe_actions(
     genie: Any, dataset: Any, *, clips: int = 100, frames: int = 8, stride: int = 1, seed: int = 0
 ) -> list[ActionMotion]:
-    """What each latent action does, without any label: one description an action, in the order of the codes.
+    """What each latent action does, measured without labels: one description per action, in code order.
 
-    A Genie, or a latent action model on its own, names the transitions of real videos of `dataset`; their motion is
-    measured in the picture. About a second on one core for the default number of clips and the course's models.
+    A Genie, or a latent action model alone, labels the transitions of real videos from `dataset`; their motion is
+    measured from the pixels. The default takes about a second on one core with the course's models.
     """
     is_world = hasattr(genie, "num_latent_actions")
     num_actions = int(genie.num_latent_actions if is_world else genie.quantizer.num_codes)
@@ -221,7 +221,7 @@ def _infer(model: Any, videos: np.ndarray) -> np.ndarray:
 
 
 def describe_motion(codes: np.ndarray, motion: Motion, *, num_actions: int) -> list[ActionMotion]:
-    """Median measured motion of each code, for `codes` [B, T-1]; unsure motion is left out."""
+    """Median measured motion of each code, for `codes` [B, T-1]; uncertain motion is excluded."""
     descriptions = []
     for action in range(num_actions):
         own = codes == action

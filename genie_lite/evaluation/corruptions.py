@@ -11,17 +11,17 @@ from collections.abc import Callable
 import numpy as np
 
 Strength = float | np.ndarray
-PATCH = 8  # pixels a side, as the tokens of the course's worlds
+PATCH = 8  # pixels per side, like the patches of the course's tokenizer
 
 
 def noise(videos: np.ndarray, strength: Strength, generator: np.random.Generator) -> np.ndarray:
-    """Gaussian noise, at strength 1 with a deviation of 64 grey levels."""
+    """Gaussian noise; standard deviation 64 grey levels at strength 1."""
     sigma = 64 * _each(strength, videos)
     return _grey_levels(videos + sigma * generator.standard_normal(videos.shape, dtype=np.float32))
 
 
 def blur(videos: np.ndarray, strength: Strength, generator: np.random.Generator) -> np.ndarray:
-    """Gaussian blur within each frame, at strength 1 with a deviation of 3 pixels."""
+    """Gaussian blur within each frame; standard deviation 3 pixels at strength 1."""
     sigma = 3 * np.broadcast_to(np.asarray(strength, np.float32), len(videos)) + 1e-3
     rows, columns = (_gaussian(side, sigma) for side in videos.shape[2:4])
     down = _along_rows(rows, videos.astype(np.float32))
@@ -29,7 +29,7 @@ def blur(videos: np.ndarray, strength: Strength, generator: np.random.Generator)
 
 
 def blocks(videos: np.ndarray, strength: Strength, generator: np.random.Generator) -> np.ndarray:
-    """Every square of 8 pixels a side drawn towards its mean colour, at strength 1 all the way."""
+    """Every 8 x 8 patch blended towards its mean colour; flat at strength 1."""
     size, (height, width) = PATCH, videos.shape[2:4]
     tiles = videos.astype(np.float32).reshape(*videos.shape[:2], height // size, size, width // size, size, -1)
     flat = np.broadcast_to(tiles.mean((3, 5), keepdims=True), tiles.shape).reshape(videos.shape)
@@ -38,7 +38,7 @@ def blocks(videos: np.ndarray, strength: Strength, generator: np.random.Generato
 
 
 def patches(videos: np.ndarray, strength: Strength, generator: np.random.Generator) -> np.ndarray:
-    """A share of all squares of 8 pixels a side replaced by squares from anywhere in the videos: wrong tokens."""
+    """A share of the 8 x 8 patches replaced by patches from anywhere in the videos, like wrong tokens."""
     size, (clips, length, height, width, channels) = PATCH, videos.shape
     tiles = videos.reshape(clips, length, height // size, size, width // size, size, channels).swapaxes(3, 4)
     pool = tiles.reshape(-1, size, size, channels)
@@ -49,14 +49,14 @@ def patches(videos: np.ndarray, strength: Strength, generator: np.random.Generat
 
 
 def ghosts(videos: np.ndarray, strength: Strength, generator: np.random.Generator) -> np.ndarray:
-    """Each frame mixed with the one before it, at strength 1 half and half."""
+    """Each frame blended with the previous one, in equal parts at strength 1."""
     share = _each(strength, videos) / 2
     before = np.concatenate([videos[:, :1], videos[:, :-1]], axis=1)
     return _grey_levels((1 - share) * videos + share * before)
 
 
 def tint(videos: np.ndarray, strength: Strength, generator: np.random.Generator) -> np.ndarray:
-    """Colours turned: at strength 1 red, green and blue change places."""
+    """Colour channels rotated: at strength 1 red, green and blue swap places."""
     share = _each(strength, videos)
     return _grey_levels((1 - share) * videos + share * np.roll(videos, 1, axis=-1))
 
@@ -65,22 +65,22 @@ def tint(videos: np.ndarray, strength: Strength, generator: np.random.Generator)
 
 
 def shuffle(videos: np.ndarray, strength: Strength, generator: np.random.Generator) -> np.ndarray:
-    """The order of the frames mixed in a share of the videos."""
+    """Frames shuffled in a share of the videos."""
     return _some_videos(videos, strength, generator, lambda video: video[generator.permutation(len(video))])
 
 
 def reverse(videos: np.ndarray, strength: Strength, generator: np.random.Generator) -> np.ndarray:
-    """Time running backwards in a share of the videos."""
+    """A share of the videos played backwards."""
     return _some_videos(videos, strength, generator, lambda video: video[::-1])
 
 
 def slow(videos: np.ndarray, strength: Strength, generator: np.random.Generator) -> np.ndarray:
-    """Half speed in a share of the videos: every frame shown twice, the second half of the video unseen."""
+    """A share of the videos at half speed: every frame shown twice, the second half dropped."""
     return _some_videos(videos, strength, generator, lambda video: video[np.arange(len(video)) // 2])
 
 
 def freeze(videos: np.ndarray, strength: Strength, generator: np.random.Generator) -> np.ndarray:
-    """A share of the frames, at the end of every video, replaced by the last one before them (at 1 by the first)."""
+    """The last frames of every video replaced by the frame before them; at strength 1 all show the first frame."""
     length = videos.shape[1]
     last = np.rint((length - 1) * (1 - np.broadcast_to(strength, len(videos)))).astype(int)
     return videos[np.arange(len(videos))[:, None], np.minimum(np.arange(length), last[:, None])]
@@ -88,7 +88,7 @@ def freeze(videos: np.ndarray, strength: Strength, generator: np.random.Generato
 
 LOOKS = {"noise": noise, "blur": blur, "blocks": blocks, "patches": patches}
 TIMES = {"shuffle": shuffle, "reverse": reverse, "slow": slow, "freeze": freeze}
-UNSEEN = {"ghosts": ghosts, "tint": tint}  # the network of the distance is not trained on these
+UNSEEN = {"ghosts": ghosts, "tint": tint}  # held out: the video network is not trained on these
 CORRUPTIONS = {**LOOKS, **TIMES, **UNSEEN}
 
 
@@ -102,12 +102,12 @@ def _grey_levels(videos: np.ndarray) -> np.ndarray:
 
 
 def _along_rows(matrices: np.ndarray, videos: np.ndarray) -> np.ndarray:
-    """Rows of pixels of [B, T, H, W, C] mixed by a matrix for each video, [B, H, H]."""
+    """Multiply the pixel rows of [B, T, H, W, C] by one matrix per video, [B, H, H]."""
     return (matrices[:, None] @ videos.reshape(*videos.shape[:3], -1)).reshape(videos.shape)
 
 
 def _gaussian(side: int, sigma: np.ndarray) -> np.ndarray:
-    """Matrices float32 [B, side, side] that blur a line of pixels; the edges get what lies inside."""
+    """Matrices float32 [B, side, side] that blur a line of pixels, renormalised at the edges."""
     distance = np.arange(side)[:, None] - np.arange(side)
     weights = np.exp(-0.5 * np.square(distance / sigma[:, None, None]))
     return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
@@ -116,7 +116,7 @@ def _gaussian(side: int, sigma: np.ndarray) -> np.ndarray:
 def _some_videos(
     videos: np.ndarray, strength: Strength, generator: np.random.Generator, change: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """`change` a share of the videos: as many as the strength says where it is one number, else by chance."""
+    """Apply `change` to a share of the videos: exactly that many for one strength, at random for one per video."""
     order = generator.permutation(len(videos)) + generator.random() if np.ndim(strength) == 0 else None
     chosen = generator.random(len(videos)) < strength if order is None else order < np.asarray(strength) * len(videos)
     changed = videos.copy()

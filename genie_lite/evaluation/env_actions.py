@@ -1,4 +1,4 @@
-"""True env actions, for evaluation only: what latent actions tell about them, and what they tell about the motion."""
+"""True environment actions, for evaluation only: what latent actions reveal of them, and they of the motion."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ IDLE = 4  # procgen's action that presses nothing
 
 
 def read_env_actions(dataset: Any, starts: np.ndarray, frames: int, stride: int = 1) -> np.ndarray:
-    """The env action taken after each frame of the clips but the last, int64 [B, T-1]. DatasetError if unknown.
+    """Environment action after each frame of the clips except the last, int64 [B, T-1]. DatasetError if unknown.
 
-    With a stride, it is the first of the env actions between two frames.
+    With a stride, the first of the environment actions between two frames.
     """
     return np.asarray(dataset.env_actions())[starts[:, None] + np.arange(frames - 1) * stride].astype(np.int64)
 
 
 def env_action_classes(env_actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What CoinRun makes of env actions (0 to 14): indices into LEFT_RIGHT and into UP_DOWN, of the same shape.
+    """CoinRun's reading of environment actions (0 to 14): indices into LEFT_RIGHT and UP_DOWN, same shape.
 
-    Procgen numbers nine directions from left to right, each from down to up; its six further buttons do nothing here.
+    Procgen numbers nine directions, left to right and within each down to up; its six other buttons do nothing here.
     """
     env_actions = np.asarray(env_actions).astype(np.int64)
     direction = np.where(env_actions < 9, env_actions, IDLE)
@@ -31,9 +31,9 @@ def env_action_classes(env_actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def probe_env_actions(codes: np.ndarray, env_actions: np.ndarray, *, num_codes: int, seed: int = 0) -> dict[str, Probe]:
-    """What `codes` [B, T] tell about true `env_actions` [B, T]: left/none/right, up/none/down, jump or not, both axes.
+    """What `codes` [B, T] tell about true `env_actions` [B, T]: left/none/right, up/none/down, jump, both axes.
 
-    Expect less than for the motion: a key pressed against a wall or in mid-air does nothing.
+    Scores are lower than for motion, because a key pressed against a wall or in mid-air has no effect.
     """
     across, down = env_action_classes(env_actions)
     return {
@@ -45,6 +45,6 @@ def probe_env_actions(codes: np.ndarray, env_actions: np.ndarray, *, num_codes: 
 
 
 def probe_motion_by_env_actions(env_actions: np.ndarray, motion: Motion, *, seed: int = 0) -> dict[str, Probe]:
-    """What the true action itself tells about the measured motion: the nine directions take the place of codes."""
+    """What the true action itself tells about the measured motion, with the nine directions as codes."""
     across, down = env_action_classes(env_actions)
     return probe_motion(across * 3 + down, motion, num_codes=9, seed=seed)

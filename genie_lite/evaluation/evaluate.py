@@ -1,4 +1,4 @@
-"""Every number about a world, measured on held-out videos: `evaluate_genie`."""
+"""`evaluate_genie`: every metric of a world, measured on held-out videos."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AT_T = {
     "rollout_copy_psnr": "copying the prompt",
     "rollout_gain": "rollout over copying",
     "delta_psnr": "ΔtPSNR",
-}  # single numbers, and the curves they are read from
+}  # scalar metrics and the curves they are read from
 
 
 def evaluate_genie(
@@ -47,20 +47,20 @@ def evaluate_genie(
     fvd_weights: str | Path | None = None,
     fvd_sha256: str | None = None,
 ) -> Report:
-    """Measure a world on videos of `dataset`, which should be held out: fidelity, control, codes, probes.
+    """Measure a world on held-out videos of `dataset`: fidelity, controllability, codebook use, probes.
 
-    `clips` videos of `frames` frames, `stride` stored frames apart, are drawn without overlap; they may be longer than
-    the world's window, which slides. `t` is the frame that single numbers of rollouts and ΔtPSNR are about (4 in
-    section 3). Sampling is as configured unless `maskgit_steps` or `temperature` say otherwise. `env_actions` adds
-    the probes of true actions where the dataset knows them. Rollouts of CoinRun videos are compared with real ones as
-    a whole by `coinrun_video_distance`, and by `frechet_video_distance` (FVD) where its weights are given: generated
-    frames alone, without the prompt. Raises EvaluationError for too few or too short videos.
+    `clips` clips of `frames` frames, `stride` stored frames apart, are drawn without overlap; they may be longer than
+    the world's sliding window. `t` is the frame at which scalar rollout metrics and ΔtPSNR are reported (4 in section
+    3). `maskgit_steps` and `temperature` override the configured sampling. `env_actions` adds probes of the true
+    actions where the dataset has them. Generated frames of CoinRun, without the prompt, are also compared with real
+    ones as a set: by `coinrun_video_distance`, and by `frechet_video_distance` (FVD) if its weights are given.
+    EvaluationError if there are too few videos or they are too short.
     """
     if not 1 <= t < frames:
         raise EvaluationError(f"t: found {t}, wanted 1 to {frames - 1} for clips of {frames} frames; give more frames")
     starts, notes = pick_clips(dataset, clips, frames, stride, seed)
     if len(starts) < 4:
-        raise EvaluationError(f"clips: found {len(starts)}, wanted 4 or more, half of which probes are fitted on")
+        raise EvaluationError(f"clips: found {len(starts)}, wanted 4 or more: probes are fitted on half of them")
     distances = RolloutDistances(dataset, frames - 1, fvd_weights, fvd_sha256)
     num_actions = int(genie.num_latent_actions)
     random_actions = np.random.default_rng(seed).integers(num_actions, size=(len(starts), frames - 1))
@@ -72,7 +72,7 @@ def evaluate_genie(
     with tqdm(total=generated, desc="evaluating", unit="frame", disable=not progress) as bar:
         for index, group in enumerate(batches(np.arange(len(starts)), frames, dataset.frame_size)):
             videos = dataset.read_clips(starts[group], frames, stride)
-            _look_at(videos, genie, found)
+            _add_reconstructions(videos, genie, found)
             motions.append(measure_motion(videos))
             scores = score_rollouts(
                 genie,
@@ -99,9 +99,9 @@ def evaluate_genie(
     codes = arrays["codes"]
 
     curves = _curves(arrays, seed)
-    far, floors, told = distances.measure(seed)
-    metrics = _fidelity(arrays, seed) | far
-    notes += told
+    set_distances, floors, distance_notes = distances.measure(seed)
+    metrics = _fidelity(arrays, seed) | set_distances
+    notes += distance_notes
     metrics |= {name: curves[curve][t - 1] for name, curve in AT_T.items()}
     metrics |= {"consistency_left_right": consistency.left_right, "consistency_up_down": consistency.up_down}
     metrics |= _usage(arrays, num_actions, int(genie.config.model.tokenizer.codebook.num_codes), seed)
@@ -115,7 +115,7 @@ def evaluate_genie(
     if scrolls:
         probes["motion"] = probe_motion(codes, motion, num_codes=num_actions, seed=seed)
     else:
-        notes.append("no probe of motion: no frame has structure enough to measure it")
+        notes.append("no probe of motion: the frames have too little structure to measure it")
     if env_actions:
         try:
             pressed = read_env_actions(dataset, starts, frames, stride)
@@ -128,8 +128,8 @@ def evaluate_genie(
 
     unsure = 1 - (motion.sure_x & motion.sure_y).mean()
     notes += [
-        f"PSNR of single frames is cut at {PSNR_CAP:.1f} dB (one grey level); x_t is made by t latent actions",
-        f"the motion is unsure along some axis in {unsure:.1%} of transitions, which probes leave out",
+        f"PSNR per frame is capped at {PSNR_CAP:.1f} dB (one grey level); x_t is the frame after t latent actions",
+        f"motion is uncertain along some axis in {unsure:.1%} of transitions, which the probes exclude",
     ]
     sampling = genie.config.sampling
     settings = {
@@ -146,8 +146,8 @@ def evaluate_genie(
     return Report(metrics, chances, curves, actions, settings, notes)
 
 
-def _look_at(videos: np.ndarray, genie: Any, found: dict[str, list[np.ndarray]]) -> None:
-    """Add to `found` what one batch of videos [B, T, H, W, C] shows without generating."""
+def _add_reconstructions(videos: np.ndarray, genie: Any, found: dict[str, list[np.ndarray]]) -> None:
+    """Add to `found` all that a batch of videos [B, T, H, W, C] gives without a rollout."""
     tokens = genie.encode(videos)
     decoded = genie.decode(tokens)
     found["tokens"].append(tokens.astype(np.int32))
@@ -159,7 +159,7 @@ def _look_at(videos: np.ndarray, genie: Any, found: dict[str, list[np.ndarray]])
 
 
 def _curves(arrays: dict[str, np.ndarray], seed: int) -> dict[str, list[Interval]]:
-    """PSNR at each t: generated, copied, and the differences, clip by clip."""
+    """PSNR at each t of the rollouts and of copying, and their paired differences."""
     generated, copied, shuffled = arrays["inferred"], arrays["copying"], arrays["random"]
     curves = {
         "free rollout": generated,
@@ -196,7 +196,7 @@ def _usage(arrays: dict[str, np.ndarray], num_actions: int, num_tokens: int, see
 
 
 def _add_probes(probes: dict[str, dict[str, Probe]], metrics: dict[str, Interval], chances: dict[str, float]) -> None:
-    """Enter every measure of every probe under names like ``motion_left_right_accuracy``."""
+    """Add every measure of every probe under names such as ``motion_left_right_accuracy``."""
     for kind, axes in probes.items():
         for axis, result in axes.items():
             for measure in MEASURES:

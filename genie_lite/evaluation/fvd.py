@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from genie_lite.evaluation.bootstrap import EvaluationError
-from genie_lite.evaluation.psnr_ssim import frechet_distance
+from genie_lite.evaluation.frechet import frechet_distance
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,8 @@
-"""Measured motion: how far the player moved between two frames, read from the picture alone.
+"""Measured motion: how far the agent moved between two frames, estimated from the pixels alone.
 
-In CoinRun, as in most platformers, the camera follows the player: the player stays where it is in the picture and the
-whole scene scrolls the other way. So the scroll of the scene, with its sign turned, is the motion of the player. No
-label is read. Against the positions inside the game, over four game steps, it is right to a pixel in 99 of 100
-transitions, with and without backgrounds.
+In CoinRun, as in most platformers, the camera follows the agent: the agent keeps its place on screen while the scene
+scrolls the other way, so the negated scroll is the agent's motion. No label is read. Compared with the positions inside
+the game over four game steps, the estimate is within a pixel in 99 of 100 transitions, with and without backgrounds.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ LEFT_RIGHT = ("left", "still", "right")
 UP_DOWN = ("up", "still", "down")
 
 PAIRS_AT_ONCE = 128
-NOISE = 1e-3  # mean squared difference, in [0, 1], that even a right match has: sprites, half pixels
-MARGIN = 0.1  # how much worse the best other shift must match, relative to the best, to be sure
+NOISE = 1e-3  # mean squared difference (pixels in [0, 1]) left by a correct match: sprites, half pixels
+MARGIN = 0.1  # a match is certain if the best other shift is worse by at least this fraction
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Motion of the player over each transition, all of shape [B, T-1].
+    """Motion of the agent over each transition; every array has shape [B, T-1].
 
-    `dx` is in pixels, positive to the right; `dy` in pixels, positive downwards, as rows of a picture count.
-    `sure_x` and `sure_y` are False where the picture does not settle it: flat frames, or a scene of stripes only.
+    `dx` is in pixels, positive to the right; `dy` in pixels, positive downwards, like image rows. `sure_x` and
+    `sure_y` are False where the pixels do not determine the motion: flat frames, or nothing but stripes.
     """
 
     dx: np.ndarray
@@ -40,7 +39,7 @@ class Motion:
 
     @classmethod
     def join(cls, parts: Sequence[Motion]) -> Motion:
-        """Motions of several batches as one, in their order."""
+        """Concatenate the motions of several batches."""
         names = ("dx", "dy", "sure_x", "sure_y")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -54,12 +53,11 @@ class Motion:
 
 
 def measure_motion(frames: np.ndarray, *, max_shift: tuple[int, int] | None = None) -> Motion:
-    """Measure the player's motion over each transition of uint8 videos [B, T, H, W, C] (batch axis optional).
+    """Measure the agent's motion over each transition of uint8 videos [B, T, H, W, C] (batch axis optional).
 
-    Every shift of the scene up to `max_shift` (rows, columns; by default half of each side) is tried; the one with the
-    least mean squared difference over the area where the two frames overlap wins, and a parabola through its
-    neighbours gives the fraction of a pixel. Shifts that leave little overlap pay for it, or flat corners would
-    match anything.
+    Every shift of the scene up to `max_shift` (rows, columns; half of each side by default) is scored by the mean
+    squared difference over the overlap of the two frames; a parabola through the best shift and its neighbours gives
+    the subpixel part. Shifts with little overlap are penalised, since flat corners would match anything.
     """
     frames = np.asarray(frames)
     if frames.ndim not in (4, 5) or frames.dtype != np.uint8 or frames.shape[-4] < 2:
@@ -85,7 +83,7 @@ def measure_motion(frames: np.ndarray, *, max_shift: tuple[int, int] | None = No
 
 
 def _measure(before: np.ndarray, after: np.ndarray, rows: int, columns: int) -> tuple[np.ndarray, ...]:
-    """Player's dx, dy and whether each is sure, [pairs], for frames uint8 [pairs, H, W, C]."""
+    """The agent's dx and dy and whether each is certain, [pairs], for frames uint8 [pairs, H, W, C]."""
     difference = shift_differences(before, after, rows, columns)
     height, width = before.shape[1:3]
     overlap = torch.outer(
@@ -95,7 +93,7 @@ def _measure(before: np.ndarray, after: np.ndarray, rows: int, columns: int) -> 
     best, flat = cost.flatten(1).min(1)
     row, column = flat // cost.shape[2], flat % cost.shape[2]
     pairs = torch.arange(len(cost))
-    # The scene scrolls against the player.
+    # The scene scrolls opposite to the agent.
     dy = rows - row + 0.0 - _parabola(difference[pairs, :, column], row)
     dx = columns - column + 0.0 - _parabola(difference[pairs, row], column)
     sure_x = _rival(cost.amin(1), column) - best > MARGIN * best
@@ -107,11 +105,11 @@ def shift_differences(before: np.ndarray, after: np.ndarray, rows: int, columns:
     """Mean squared difference of two frames, one shifted, over their overlap: [pairs, 2 rows + 1, 2 columns + 1].
 
     Entry [p, rows + i, columns + j] compares pixel (y, x) of `before` with pixel (y + i, x + j) of `after`, uint8
-    [pairs, H, W, C] scaled to [0, 1]. Expanding the square leaves correlations, which Fourier transforms give for
-    all shifts at once.
+    [pairs, H, W, C] scaled to [0, 1]. Expanding the square leaves correlations, which the FFT computes for all
+    shifts at once.
     """
     height, width, channels = before.shape[1:]
-    padded = (height + rows, width + columns)  # so that shifts up to the largest do not wrap around
+    padded = (height + rows, width + columns)  # large enough that no shift wraps around
     first, second = (torch.from_numpy(array).permute(0, 3, 1, 2).float() / 255 for array in (before, after))
     inside = torch.fft.rfft2(torch.ones(height, width), s=padded)
     cross = (torch.fft.rfft2(first, s=padded).conj() * torch.fft.rfft2(second, s=padded)).sum(1)
@@ -125,17 +123,17 @@ def shift_differences(before: np.ndarray, after: np.ndarray, rows: int, columns:
 
 
 def _parabola(profile: Tensor, lowest: Tensor) -> Tensor:
-    """How far from index `lowest` [pairs] a parabola through it and its neighbours has its foot, in (-0.5, 0.5)."""
+    """Offset in (-0.5, 0.5) from index `lowest` [pairs] to the minimum of a parabola through it and its neighbours."""
     pairs = torch.arange(len(profile))
     middle = lowest.clamp(1, profile.shape[1] - 2)
     left, centre, right = (profile[pairs, middle + step] for step in (-1, 0, 1))
     bend = left - 2 * centre + right
-    foot = (left - right) / (2 * bend.clamp(min=1e-6))
-    return torch.where((middle == lowest) & (bend > 1e-6), foot.clamp(-0.5, 0.5), 0.0)
+    offset = (left - right) / (2 * bend.clamp(min=1e-6))
+    return torch.where((middle == lowest) & (bend > 1e-6), offset.clamp(-0.5, 0.5), 0.0)
 
 
 def _rival(profile: Tensor, lowest: Tensor) -> Tensor:
-    """The least cost [pairs] more than one pixel away from index `lowest`, in `profile` [pairs, shifts]."""
+    """Lowest cost [pairs] in `profile` [pairs, shifts] more than one pixel from index `lowest`."""
     away = (torch.arange(profile.shape[1])[None] - lowest[:, None]).abs() > 1
     return torch.where(away, profile, torch.inf).amin(1)
 

@@ -1,7 +1,7 @@
-"""Probes: what a code means, found by comparing it with something that was measured.
+"""Probes: what a code means, found by comparing it with a measured quantity.
 
-A probe learns, on one half of the clips, which class each code stands for, and is judged on the other half. Every
-number comes with the one that codes without meaning would get.
+A probe learns on one half of the clips which class each code stands for and is scored on the other half. Every score
+comes with its chance level: the score of codes that carry no information.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ UNIT = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class CodeUsage:
-    """How often each code occurs: `shares` float64 [K] that sum to 1, and what follows from them."""
+    """How often each code occurs: `shares` float64 [K], summing to 1, and statistics derived from them."""
 
     shares: np.ndarray
 
     @property
     def perplexity(self) -> float:
-        """The number of equally frequent codes that would be as hard to guess: 1 (collapse) to K."""
+        """Effective number of codes, the exponential of the entropy: 1 (collapse) to K (uniform use)."""
         return float(perplexity(self.shares))
 
     @property
     def used(self) -> int:
-        """Codes that occur at all."""
+        """Number of codes that occur at all."""
         return int((self.shares > 0).sum())
 
 
@@ -49,28 +49,28 @@ def mutual_information(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def normalized_mutual_information(first: np.ndarray, second: np.ndarray) -> float:
-    """Mutual information over the mean of the two entropies: 0 (independent) to 1 (the same up to names)."""
+    """Mutual information over the mean of the two entropies: 0 (independent) to 1 (identical up to renaming)."""
     return float(_information(_table(first, second))[1])
 
 
 def balanced_accuracy(truth: np.ndarray, guesses: np.ndarray) -> float:
-    """Share of right guesses in each class that occurs in `truth`, averaged over these classes."""
+    """Accuracy within each class that occurs in `truth`, averaged over those classes."""
     return float(_balanced(_table(truth, guesses, square=True)))
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What codes tell about classes. Chances are means over codes exchanged between clips, in the same tables."""
+    """What codes tell about classes; chance levels are means over random exchanges of codes between clips."""
 
-    accuracy: Interval  # balanced accuracy on clips that the meanings were not fitted on
+    accuracy: Interval  # balanced accuracy on clips not used for fitting
     chance_accuracy: float
     nmi: Interval  # normalised mutual information
     chance_nmi: float
     information: Interval  # mutual information, nats
     chance_information: float
-    meanings: np.ndarray  # int64 [K]: the class that each code stands for, from all clips
+    meanings: np.ndarray  # int64 [K]: the class each code stands for, fitted on all clips
     class_shares: np.ndarray  # float64 [classes]
-    transitions: int  # pairs of code and class that were used
+    transitions: int  # number of (code, class) pairs
 
 
 def probe(
@@ -84,11 +84,11 @@ def probe(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Probe:
-    """Judge how well `codes` [B, T] tell `classes` [B, T] (integers), where `known` [B, T] says the class is sure.
+    """Score how well `codes` [B, T] predict `classes` [B, T] (integers) where `known` [B, T] is True.
 
-    A code's meaning is the class that makes it most likely, which is the mapping that maximises balanced accuracy on
-    the clips it is fitted on. Clips are split in halves by `seed`; each half is judged by the meanings fitted on the
-    other, and both count. Chance gives each clip the codes of another clip.
+    A code stands for the class under which it is most likely, the mapping that maximises balanced accuracy on the
+    clips it is fitted on. Clips are split in half at random (`seed`); each half is scored with the mapping fitted on
+    the other, and the two are pooled. For the chance level each clip gets the codes of another clip.
     """
     codes, classes = np.asarray(codes), np.asarray(classes)
     known = np.ones(codes.shape, dtype=bool) if known is None else np.asarray(known, dtype=bool)
@@ -132,7 +132,7 @@ def probe(
 
 
 def probe_motion(codes: np.ndarray, motion: Motion, *, num_codes: int, seed: int = 0) -> dict[str, Probe]:
-    """What `codes` [B, T] tell about measured motion: left/still/right, up/still/down, and both (nine classes)."""
+    """What `codes` [B, T] tell about measured motion: left/still/right, up/still/down, and the nine combinations."""
     across, down, sure_x, sure_y = motion.left_right(), motion.up_down(), motion.sure_x, motion.sure_y
     return {
         "left_right": probe(codes, across, num_codes=num_codes, num_classes=3, known=sure_x, seed=seed),
@@ -176,7 +176,7 @@ def _information(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     entropies = [_entropy(joint.sum(axis), -1) for axis in (-1, -2)]
     information = np.maximum(entropies[0] + entropies[1] - _entropy(joint, (-2, -1)), 0)
     mean = (entropies[0] + entropies[1]) / 2
-    # Two labellings with one value each say all there is to say about one another.
+    # Two constant labellings determine each other completely.
     return information, np.where(mean > 0, information / np.where(mean > 0, mean, 1), 1.0)
 
 
@@ -185,12 +185,12 @@ def _entropy(shares: np.ndarray, axes: int | tuple[int, ...]) -> np.ndarray:
 
 
 def _meanings(table: np.ndarray) -> np.ndarray:
-    """The class [K] under which each code is likeliest, from counts [K, classes]; a code never seen gets class 0."""
+    """The class [K] under which each code is most likely, from counts [K, classes]; 0 for codes never seen."""
     return (table / np.maximum(table.sum(0), 1)).argmax(1)
 
 
 def _confusions(tables: np.ndarray, half: np.ndarray) -> np.ndarray:
-    """Counts [B, true class, guessed class], each half guessed with the meanings fitted on the other."""
+    """Counts [B, true class, predicted class]; each half is predicted with the mapping fitted on the other."""
     confusions = np.zeros((len(tables), tables.shape[2], tables.shape[2]), dtype=np.int64)
     for judged in (half, ~half):
         guesses = np.eye(tables.shape[2], dtype=np.int64)[_meanings(tables[~judged].sum(0))]
@@ -199,7 +199,7 @@ def _confusions(tables: np.ndarray, half: np.ndarray) -> np.ndarray:
 
 
 def _balanced(confusions: np.ndarray) -> np.ndarray:
-    """Balanced accuracy of counts [..., true class, guessed class], over classes that occur."""
+    """Balanced accuracy of counts [..., true class, predicted class], over the classes that occur."""
     totals = confusions.sum(-1)
     right = np.diagonal(confusions, axis1=-2, axis2=-1) / np.maximum(totals, 1)
     return right.sum(-1) / np.maximum((totals > 0).sum(-1), 1)

@@ -1,4 +1,4 @@
-"""Fidelity: how close a video is to the real one (PSNR, SSIM), or a set of videos to real videos (Fréchet distance)."""
+"""Fidelity of single frames: peak signal-to-noise ratio (PSNR) and structural similarity (SSIM)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from genie_lite.evaluation.bootstrap import EvaluationError
 
-# 48.13 dB: every value one grey level off, the finest step that 8-bit frames have.
+# 48.13 dB: every value one grey level off, the smallest error that 8-bit frames can have.
 PSNR_CAP = float(20 * np.log10(255))
 
 
 def psnr(frames: np.ndarray, others: np.ndarray, *, cap: float = PSNR_CAP) -> np.ndarray:
     """Peak signal-to-noise ratio of each frame, float64 [...] in dB, for frames [..., H, W, C].
 
-    Frames are uint8, or floats in [0, 1]; the mean squared error is taken over all pixels and channels of a frame in
-    [0, 1]. Identical frames have an infinite ratio, and one of them would swamp every mean: ratios are cut at `cap`,
-    by default that of frames one grey level apart. ``cap=math.inf`` leaves them.
+    Frames are uint8 or floats in [0, 1]; the mean squared error is over all pixels and channels, in [0, 1]. Identical
+    frames have an infinite ratio that would dominate any mean, so ratios are capped at `cap`, by default the ratio of
+    frames one grey level apart. ``cap=math.inf`` disables the cap.
     """
     reference, other = _unit_frames(frames, others)
     error = np.square(reference - other).mean(axis=(-3, -2, -1))
@@ -26,8 +26,8 @@ def psnr(frames: np.ndarray, others: np.ndarray, *, cap: float = PSNR_CAP) -> np
 def ssim(frames: np.ndarray, others: np.ndarray, *, window: int = 7) -> np.ndarray:
     """Structural similarity of each frame (Wang et al., 2004), float64 [...] in [-1, 1], for frames [..., H, W, C].
 
-    Means, variances and the covariance are taken in square windows of `window` pixels that lie wholly inside the
-    frame, with equal weights and the unbiased estimate of the variances; channels are averaged.
+    Means, variances and covariance are computed in uniformly weighted square windows of side `window` that lie wholly
+    inside the frame, with unbiased variances; channels are averaged.
     """
     reference, other = _unit_frames(frames, others)
     height, width = reference.shape[-3:-1]
@@ -48,54 +48,8 @@ def ssim(frames: np.ndarray, others: np.ndarray, *, window: int = 7) -> np.ndarr
     return similarity.mean(axis=(-3, -2, -1))
 
 
-def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
-    """Fréchet distance between two sets of features [videos, D], each taken as one Gaussian (Heusel et al., 2017).
-
-    ``|m1 - m2|^2 + trace(S1 + S2 - 2 sqrt(S1 S2))``. It needs 2 or more videos a side, and is biased upwards for few:
-    compare only distances of equally many videos.
-    """
-    for name, array in (("features", features), ("others", others)):
-        if np.ndim(array) != 2 or len(array) < 2:
-            raise EvaluationError(
-                f"{name}: found shape {list(np.shape(array))}, wanted [videos, features] of 2 or more "
-                "videos; extract the features of more videos"
-            )
-    if features.shape[1] != others.shape[1]:
-        raise EvaluationError(
-            f"others: found {others.shape[1]} features a video, wanted {features.shape[1]}; "
-            "use one network for both sets"
-        )
-    first, second = np.asarray(features, dtype=np.float64), np.asarray(others, dtype=np.float64)
-    return gaussian_frechet_distance(
-        first.mean(0),
-        np.atleast_2d(np.cov(first, rowvar=False)),
-        second.mean(0),
-        np.atleast_2d(np.cov(second, rowvar=False)),
-    )
-
-
-def gaussian_frechet_distance(
-    mean: np.ndarray, cov: np.ndarray, other_mean: np.ndarray, other_cov: np.ndarray
-) -> float:
-    """Fréchet distance of two Gaussians, from means [D] and covariances [D, D].
-
-    The trace of ``sqrt(S1 S2)`` needs no matrix square root: with S1 = R1 R1' and S2 = R2 R2', it is the sum of the
-    singular values of R1' R2. That stays exact where a covariance is singular.
-    """
-    overlap = np.linalg.svd(_root(cov).T @ _root(other_cov), compute_uv=False).sum()
-    difference = mean - other_mean
-    distance = difference @ difference + np.trace(cov) + np.trace(other_cov) - 2 * overlap
-    return max(0.0, float(distance))
-
-
-def _root(cov: np.ndarray) -> np.ndarray:
-    """A matrix R with R R' = cov."""
-    values, vectors = np.linalg.eigh(cov)
-    return vectors * np.sqrt(np.clip(values, 0, None))
-
-
 def _unit_frames(frames: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64 in [0, 1]; errors name what does not fit."""
+    """Both as float64 in [0, 1]; EvaluationError for other types, ranges or shapes."""
     pair = []
     for name, array in (("frames", frames), ("others", others)):
         array = np.asarray(array)
@@ -118,7 +72,7 @@ def _unit_frames(frames: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _box_mean(images: np.ndarray, window: int) -> np.ndarray:
-    """Mean of every window inside [..., H, W, C], by running sums: [..., H - window + 1, W - window + 1, C]."""
+    """Mean over every window inside [..., H, W, C] from cumulative sums: [..., H - window + 1, W - window + 1, C]."""
     for axis in (-3, -2):
         sums = np.cumsum(images, axis=axis)
         sums = np.concatenate([np.zeros_like(np.take(sums, [0], axis=axis)), sums], axis=axis)

@@ -1,4 +1,4 @@
-"""The outcome of an evaluation: every number with its interval and its chance level, as a table and as JSON."""
+"""The result of an evaluation: every metric with its interval and chance level, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from genie_lite.evaluation.bootstrap import EvaluationError, Interval
+from genie_lite.storage import write_json
 
-# name: (section, what it says, unit)
+# metric: (section, description, unit)
 LABELS: dict[str, tuple[str, str, str]] = {
-    "tokenizer_psnr": ("Fidelity", "tokenizer, frames coded and decoded", "dB"),
+    "tokenizer_psnr": ("Fidelity", "tokenizer, reconstruction", "dB"),
     "tokenizer_ssim": ("Fidelity", "tokenizer, structural similarity", ""),
     "lam_psnr": ("Fidelity", "latent action model, next frame", "dB"),
-    "lam_copy_psnr": ("Fidelity", "copy the last frame, next frame", "dB"),
+    "lam_copy_psnr": ("Fidelity", "copying the last frame, next frame", "dB"),
     "lam_gain": ("Fidelity", "latent action model over copying", "dB"),
     "rollout_psnr": ("Fidelity", "free rollout from one frame, t = {t}", "dB"),
-    "rollout_copy_psnr": ("Fidelity", "copy the prompt frame, t = {t}", "dB"),
+    "rollout_copy_psnr": ("Fidelity", "copying the prompt frame, t = {t}", "dB"),
     "rollout_gain": ("Fidelity", "free rollout over copying, t = {t}", "dB"),
-    "coinrun_distance": ("Fidelity", "CoinRun video distance (not FVD); real videos at right", ""),
+    "coinrun_distance": ("Fidelity", "CoinRun video distance (not FVD); real videos under chance", ""),
     "fvd": ("Fidelity", "FVD, standard I3D", ""),
     "delta_psnr": ("Control", "ΔtPSNR, inferred over random actions, t = {t}", "dB"),
-    "consistency_left_right": ("Control", "same action, other prompt: same left/still/right", ""),
-    "consistency_up_down": ("Control", "same action, other prompt: same up/still/down", ""),
+    "consistency_left_right": ("Control", "same action, other prompts: same left/still/right", ""),
+    "consistency_up_down": ("Control", "same action, other prompts: same up/still/down", ""),
     "action_perplexity": ("Codes", "latent actions, perplexity", "codes"),
     "action_least_share": ("Codes", "latent actions, share of the rarest", ""),
     "token_perplexity": ("Codes", "tokens, perplexity", "codes"),
@@ -42,12 +43,12 @@ MEASURES = {"accuracy": "balanced accuracy", "nmi": "normalised information", "i
 
 @dataclass(frozen=True)
 class Report:
-    """What an evaluation found.
+    """The result of an evaluation.
 
-    `metrics` maps a name to (value, low, high) with the ends of the 95 % interval over clips; `chances` holds, for
-    some of them, the value that meaningless codes would get, and for a distance that of other real videos. `curves` map
-    a name to one interval for each t = 1, 2, ... (PSNR in dB of x_t). `actions` describes each latent action;
-    `action_shares` is their use.
+    `metrics` maps names to (value, low, high), with the 95 % interval over clips. `chances` holds chance levels for
+    some of them: the score of codes without information, or the distance between sets of real videos. `curves` maps
+    names to one interval per t = 1, 2, ... (PSNR of x_t in dB). `actions` describes each latent action, and
+    `action_shares` says how often each occurs.
     """
 
     metrics: dict[str, Interval]
@@ -58,7 +59,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Interval:
-        """The interval of one metric; EvaluationError names those there are."""
+        """The interval of one metric; EvaluationError lists the metrics if it is missing."""
         if name not in self.metrics:
             raise EvaluationError(f"metric {name!r}: not in this report, which holds {', '.join(self.metrics)}")
         return self.metrics[name]
@@ -72,7 +73,7 @@ class Report:
         return self.table()
 
     def table(self) -> str:
-        """Every metric, a line each: value, 95 % interval, chance; then the actions, the curves and the notes."""
+        """One line per metric (value, 95 % interval, chance), then the actions, the curves and the notes."""
         lines = [f"{'':58} {'value':>8}  {'95 % interval':^18} {'chance':>7}"]
         section = ""
         for name, (value, low, high) in self.metrics.items():
@@ -85,7 +86,7 @@ class Report:
             ends = f"[{low:.{digits}f}, {high:.{digits}f}]"
             lines.append(f"  {text:<56} {value:8.{digits}f}  {ends:^18} {chance:>7} {unit}".rstrip())
         if self.actions:
-            lines += ["", "Latent actions: share, and median motion of the player in pixels a frame (right, down)"]
+            lines += ["", "Latent actions: share, and median motion of the agent in pixels per frame (right, down)"]
             lines += [f"  {a['action']:>3}  {a['share']:6.1%}  {a['dx']:+6.2f}  {a['dy']:+6.2f}" for a in self.actions]
         if self.curves:
             length = max(len(curve) for curve in self.curves.values())
@@ -97,7 +98,7 @@ class Report:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and numbers; what is not a number becomes None."""
+        """Plain dictionaries and numbers; NaN and infinity become None."""
         tree = {
             "metrics": {name: dict(zip(Interval._fields, value, strict=True)) for name, value in self.metrics.items()},
             "chances": dict(self.chances),
@@ -112,12 +113,12 @@ class Report:
         """Write everything as JSON to `path`; returns the path."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(path, self.to_dict())
         return path
 
     @classmethod
     def from_json(cls, path: str | Path) -> Report:
-        """Read what `to_json` wrote. EvaluationError when it is something else."""
+        """Read a file written by `to_json`; EvaluationError for anything else."""
         try:
             tree = json.loads(Path(path).read_text(encoding="utf-8"))
             metrics = {

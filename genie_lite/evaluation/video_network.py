@@ -1,4 +1,4 @@
-"""A small network that knows CoinRun's videos: its features are what `coinrun_video_distance` compares."""
+"""A small network trained on CoinRun videos; `coinrun_video_distance` compares its features."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from genie_lite.data import data_folder
 from genie_lite.evaluation.bootstrap import EvaluationError
 from genie_lite.storage import load_into, read_tensors
 
-FRAMES = 8  # frames the network looks at together
+FRAMES = 8  # frames per window
 SIDE = 64  # pixels
-FEATURES = 64  # few, because a Fréchet distance leans upwards with features over videos
+FEATURES = 64  # few: the bias of a Fréchet distance grows with features per video
 AT_ONCE = 32
 
 
 class SpaceTime(nn.Module):
-    """Convolution within each frame, which halves its sides, then along time ("R(2+1)D", Tran et al., 2018)."""
+    """A strided convolution within each frame, then one along time ("R(2+1)D", Tran et al., 2018)."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -40,9 +40,9 @@ class SpaceTime(nn.Module):
 
 
 class VideoNetwork(nn.Module):
-    """Videos of 8 frames of 64x64 to 64 features, each with mean 0 and deviation 1 over real CoinRun videos.
+    """Maps 8 frames of 64x64 to 64 features, each with mean 0 and standard deviation 1 over real CoinRun videos.
 
-    The features of a video are the mean of those of its seven transitions. How it was trained: tools/video_network.py.
+    The features of a window are the means over its seven transitions. Trained by tools/video_network.py.
     """
 
     mean: Tensor
@@ -58,15 +58,15 @@ class VideoNetwork(nn.Module):
         self.register_buffer("deviation", torch.ones(FEATURES))
 
     def transitions(self, videos: Tensor) -> Tensor:
-        """Features of each transition, before scaling, [B, T-1, FEATURES], of videos uint8 [B, T, H, W, C]."""
+        """Unscaled features of each transition, [B, T-1, FEATURES], of videos uint8 [B, T, H, W, C]."""
         clips = len(videos)
         x = rearrange(videos, "b t h w c -> (b t) c h w").float() / 255
         small = F.avg_pool2d(x, 2)
         grain = (F.avg_pool2d(x.square(), 2) - small.square()).mean(1, keepdim=True).clamp(min=0).sqrt()
-        # The grain is what halving the sides would lose: noise, sharp edges.
+        # The grain keeps what halving the sides would lose: noise and sharp edges.
         x = rearrange(torch.cat([2 * small - 1, 10 * grain], dim=1), "(b t) c h w -> b t c h w", b=clips)
         x = torch.cat([x[:, :1], x, x[:, -1:]], dim=1)
-        x = torch.cat([x[:, :-2], x[:, 1:-1], x[:, 2:]], dim=2)  # each frame with the ones before and after
+        x = torch.cat([x[:, :-2], x[:, 1:-1], x[:, 2:]], dim=2)  # each frame with its two neighbours
         x = self.stem_norm(self.stem(rearrange(x, "b t c h w -> (b t) c h w"))).relu()
         x = self.blocks(rearrange(x, "(b t) c h w -> b t c h w", b=clips))
         return rearrange(self.head(rearrange(x.mean((-2, -1)), "b t c -> b c t")), "b c t -> b t c")
@@ -79,7 +79,7 @@ class VideoNetwork(nn.Module):
     def features(self, videos: np.ndarray) -> np.ndarray:
         """Features float32 [B, windows, FEATURES] of videos uint8 [B, T, 64, 64, 3] of 8 or more frames.
 
-        A video of T frames is seen through T / 8 windows, rounded up, spread evenly. EvaluationError for other videos.
+        A video of T frames is covered by ceil(T / 8) evenly spread windows. EvaluationError for other videos.
         """
         videos = np.asarray(videos)
         if (
@@ -100,7 +100,7 @@ class VideoNetwork(nn.Module):
 
 
 def video_network(folder: Path | str | None = None) -> VideoNetwork:
-    """The network that ships (data/video_network), or the one in `folder`. EvaluationError where there is none."""
+    """The shipped network (data/video_network), or the one in `folder`; EvaluationError if there is none."""
     path = Path(folder or data_folder() / "video_network") / "model.safetensors"
     if not path.is_file():
         raise EvaluationError(

@@ -146,7 +146,7 @@ def test_it_is_small_and_says_what_it_is() -> None:
 def test_what_cannot_be_compared_is_refused(network: VideoNetwork, videos: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"found uint8 \[80, 7, 64, 64, 3\], wanted .* 8 or more frames"):
         coinrun_video_distance(videos[:, :7], videos[:, :7], network=network)
-    with pytest.raises(EvaluationError, match="give as many, as long"):
+    with pytest.raises(EvaluationError, match="both must match"):
         coinrun_video_distance(videos, videos[:40], network=network)
     with pytest.raises(EvaluationError, match="8 or more videos"):
         coinrun_video_distance(videos[:6], videos[:6], network=network)
@@ -166,7 +166,7 @@ def test_the_evaluation_gathers_the_videos_of_coinrun(network: VideoNetwork, vid
     whole = coinrun_video_distance(real, made, network=network)
     assert metrics["coinrun_distance"].value == pytest.approx(whole.distance.value, rel=1e-3)
     assert floors["coinrun_distance"] == pytest.approx(whole.floor.value, rel=1e-3)
-    assert "8 videos from 8 others" in " ".join(notes)
+    assert "8 videos with 8 others" in " ".join(notes)
     assert "CoinRun video distance (not FVD)" in Report(metrics, floors).table()
 
 

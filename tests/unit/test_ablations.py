@@ -329,7 +329,7 @@ def result(variant: str, seed: int, **metrics: float) -> dict:
 def test_the_table_has_means_over_seeds_and_no_empty_column() -> None:
     results = [result("st", 1, delta_psnr=3.0), result("st", 0, delta_psnr=2.0), result("space", 0, delta_psnr=1.0)]
     lines = ablations.table("tokenizer", results).splitlines()
-    assert lines[0] == "|  | seeds | parameters | memory of a step (GB) | ΔtPSNR, t = 4 (dB) |"
+    assert lines[0] == "|  | seeds | parameters | memory per step (GB) | ΔtPSNR, t = 4 (dB) |"
     assert lines[2:] == ["| ViT | 0 | 1,000 | 0.50 | 1.00 |", "| ST-ViViT | 0, 1 | 1,000 | 0.50 | 2.50 [2.00, 3.00] |"]
     assert ablations.values(results, "st", "delta_psnr") == [2.0, 3.0]  # in the order of seeds
 

@@ -15,7 +15,7 @@ def test_two_seeds_of_tiny_are_trained_once_and_measured(tmp_path, capsys, monke
     command += ["--set", "training.tokenizer.steps=2", "--set", "training.latent_action.steps=2"]
     assert TOOL["main"]([*command, "--set", "training.dynamics.steps=2"]) == 0
     first = capsys.readouterr().out
-    rows = [line for line in first.splitlines() if line.startswith(("| 0 |", "| 1 |", "| least |"))]
+    rows = [line for line in first.splitlines() if line.startswith(("| 0 |", "| 1 |", "| minimum |"))]
     assert len(rows) == 3 and rows[0] != rows[1].replace("| 1 |", "| 0 |")
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert TOOL["main"]([*command, "--set", "training.dynamics.steps=2"]) == 0

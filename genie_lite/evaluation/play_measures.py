@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from genie_lite.evaluation.bootstrap import Interval, bootstrap_mean, clip_weights, interval
+from genie_lite.evaluation.frechet import frechet_distance
 from genie_lite.evaluation.motion import Motion
-from genie_lite.evaluation.psnr_ssim import frechet_distance
 
 STILL = 0.5  # pixels a frame, up to which nothing moves
 TAKE_OFF = 2.0  # pixels a frame upwards, from which on a jump has begun

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import psutil
 import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 FORMAT_VERSION = 1
+
+# Drafts of `whole_folder` and `whole_file`, and the old folder while a new one takes its place: .NAME.PID.part
+LEFTOVER = re.compile(r"\.(?P<name>.+?)\.(?P<pid>\d+)(\.[0-9a-f]{8})?\.(?P<kind>part|previous)")
 
 
 class CheckpointError(ValueError):
@@ -43,14 +49,13 @@ def sole_writer(folder: Path | str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def whole_folder(folder: Path | str) -> Iterator[Path]:
-    """Write a folder elsewhere, then put it in place by renaming: a kill or a full disk leaves the old one as it was.
+    """Write a folder elsewhere, then rename it into place: a kill or a full disk leaves the old one as it was.
 
-    Between the two renames the old folder stands at `<name>.previous`, where `recover` finds it.
+    Between two renames the old folder has another name; `recover` brings it back if the writer was killed there.
     """
-    folder = Path(folder)
+    folder = recover(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    previous = folder.with_name(folder.name + ".previous")
+    draft, previous = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("part", "previous"))
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     try:
@@ -59,7 +64,6 @@ def whole_folder(folder: Path | str) -> Iterator[Path]:
             if path.is_file():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-        recover(folder)
         if folder.exists():
             os.replace(folder, previous)
         os.replace(draft, folder)
@@ -68,13 +72,42 @@ def whole_folder(folder: Path | str) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def recover(folder: Path | str) -> Path:
-    """Bring back a folder whose replacement was cut off between the two renames of `whole_folder`."""
-    folder = Path(folder)
-    previous = folder.with_name(folder.name + ".previous")
-    if previous.is_dir() and not folder.exists():
-        os.replace(previous, folder)
-    return folder
+def recover(path: Path | str) -> Path:
+    """Clean up after writers of a folder or file that were killed, and return its path.
+
+    Half-written drafts are removed. A folder that was being replaced comes back: the new one where it was complete,
+    else the old one. What a running program writes at this moment is left alone.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        return path
+    for leftover in sorted(path.parent.glob(f".{glob.escape(path.name)}.*"), key=lambda found: found.suffix):
+        match = LEFTOVER.fullmatch(leftover.name)
+        if match is None or match["name"] != path.name or _is_being_written(leftover, int(match["pid"])):
+            continue
+        if match["kind"] == "previous" and not path.exists():
+            os.replace(leftover, path)
+        elif leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+    return path
+
+
+def recover_all(folder: Path | str) -> None:
+    """`recover` everything in a folder."""
+    found = [LEFTOVER.fullmatch(path.name) for path in Path(folder).glob(".*.*")]
+    for name in {match["name"] for match in found if match}:
+        recover(Path(folder) / name)
+
+
+def _is_being_written(leftover: Path, pid: int) -> bool:
+    """Whether the process that made a draft still runs; one that began later only has the same number."""
+    try:
+        status = leftover.stat()
+        return psutil.Process(pid).create_time() <= max(status.st_mtime, status.st_ctime)
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return False
 
 
 @contextlib.contextmanager
@@ -147,4 +180,15 @@ def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source:
     if problems:
         shown = "; ".join(sorted(problems)[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
         raise CheckpointError(f"{source}: does not fit the model of its config.json: {shown}")
+    require_finite(tensors, source)
     module.load_state_dict(tensors)
+
+
+def require_finite(tensors: Mapping[str, torch.Tensor], source: Path) -> None:
+    """CheckpointError naming the first tensor that holds NaN or infinity: a training that diverged wrote it."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(
+                f"{source}: {name} holds values that are not finite, expected numbers; "
+                "training diverged before this was saved, so use an earlier checkpoint"
+            )

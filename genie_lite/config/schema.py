@@ -161,6 +161,17 @@ class LatentActionConfig:
     residual_output: bool = True  # the decoder predicts a change to the last frame (paper: false, the frame itself)
     inputs: Literal["pixels", "tokens"] = "pixels"  # what the model reads and predicts (table 2; paper: pixels)
     loss: Literal["squared", "relative"] = "squared"  # relative: frames that change more weigh less (paper: squared)
+    shift: CountOrZero = 0  # pixels by which the decoder may move the last frame (paper: 0)
+    motion_input: bool = False  # with shift: both sides also read how far the scene moved, measured (paper: false)
+
+    def __post_init__(self) -> None:
+        require(
+            not self.shift or (self.inputs == "pixels" and self.difference_input and self.residual_output),
+            "shift",
+            self.shift,
+            "0, or inputs: pixels, difference_input: true and residual_output: true",
+        )
+        require(self.shift > 0 or not self.motion_input, "motion_input", self.motion_input, "false, or a shift above 0")
 
 
 @checked
@@ -173,6 +184,8 @@ class DynamicsConfig:
     corruption: Fraction = 0.0  # maximum fraction of tokens replaced by random tokens of the same clip (paper: 0)
     previous_input: bool = False  # add the previous frame's unmasked token embedding at each position (paper: false)
     loss_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # fraction of the masked tokens in the loss (paper: 1)
+    past: Literal["masked", "complete"] = "masked"  # past frames in training; complete: as in play (paper: masked)
+    first_guess: bool = False  # also read the next frame as the latent action model predicts it (paper: false)
     token_start: Literal["random", "codebook"] = (
         "random"  # initial token embeddings; codebook: its vectors (not stated)
     )
@@ -182,6 +195,9 @@ class DynamicsConfig:
         require(
             low <= high and high > 0, "mask_rate", [low, high], "[low, high] with 0 <= low <= high <= 1 and high > 0"
         )
+        complete = self.past == "complete"
+        require(complete or not self.first_guess, "first_guess", self.first_guess, "false, or past: complete")
+        require(not (complete and self.previous_input), "previous_input", self.previous_input, "false, or past: masked")
 
 
 @checked
@@ -220,6 +236,18 @@ class ModelConfig:
             own,
             f"a multiple of tokenizer.patch_size ({token}), so that whole tokens make a patch, or inputs: pixels",
         )
+        require(
+            self.latent_action.shift < min(self.frame_size),
+            "latent_action.shift",
+            self.latent_action.shift,
+            f"less than the sides of frames, {list(self.frame_size)}",
+        )
+        require(
+            not self.dynamics.first_guess or self.latent_action.inputs == "pixels",
+            "dynamics.first_guess",
+            self.dynamics.first_guess,
+            "false, or latent_action.inputs: pixels",
+        )
 
     def grid(self, patch_size: int) -> tuple[int, int]:
         """Rows and columns of the patches that cover a frame, the padded ones included."""
@@ -246,6 +274,7 @@ class StageConfig:
     clips: Size = 16  # clips per step
     micro_batch: Size | None = None  # clips in memory at once, their gradients added up over a step; null: all
     frames: Annotated[int, Field(ge=2, le=2**20)] = 16  # frames per clip
+    encoded_clips: CountOrZero = 0  # dynamics: clips encoded once, before training; 0: clips are encoded every step
     frame_stride: Size = 1  # stored frames from one frame of a clip to the next
     optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices of the blocks, adamw for the rest
     muon_lr: Positive = 0.02  # peak learning rate of Muon

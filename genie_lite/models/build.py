@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from genie_lite.config import ModelConfig
+from genie_lite.models.complete_past import CompletePastDynamicsModel
 from genie_lite.models.dynamics import DynamicsModel
 from genie_lite.models.dynamics_variants import ExtendedDynamicsModel
 from genie_lite.models.latent_action import LatentActionModel
 from genie_lite.models.latent_action_variants import ExtendedLatentActionModel, TokenLatentActionModel
+from genie_lite.models.shift_latent_action import ShiftLatentActionModel
 from genie_lite.models.tokenizer import VideoTokenizer
 from genie_lite.models.tokenizer_variants import PatchTokenizer
 from genie_lite.nn.table3_blocks import BLOCKS
@@ -23,6 +25,8 @@ def build_latent_action(config: ModelConfig) -> LatentActionModel:
     settings = config.latent_action
     if settings.inputs == "tokens":
         return TokenLatentActionModel(config)
+    if settings.shift:
+        return ShiftLatentActionModel(config)
     if settings.difference_input or settings.residual_output or settings.loss == "relative":
         return ExtendedLatentActionModel(config)
     return LatentActionModel(config)
@@ -31,6 +35,8 @@ def build_latent_action(config: ModelConfig) -> LatentActionModel:
 def build_dynamics(config: ModelConfig) -> DynamicsModel:
     """The untrained dynamics model that `config` describes; `token_start` is applied when it is trained."""
     settings = config.dynamics
+    if settings.past == "complete":
+        return CompletePastDynamicsModel(config)
     if settings.previous_input or settings.corruption or settings.loss_share < 1:
         return ExtendedDynamicsModel(config)
     return DynamicsModel(config)

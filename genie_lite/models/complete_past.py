@@ -1,0 +1,147 @@
+"""A dynamics model that is trained as it is played: the past complete, the present masked (not in the paper).
+
+In the paper's training past frames are masked like the present one; in play they are complete. Following MAGI
+(arXiv 2501.12389), each training clip goes through the transformer twice in one pass: as complete frames, and as masked
+frames that attend to the complete frames before them and to themselves. That is what the KV cache computes in play.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from genie_lite.config import ModelConfig
+from genie_lite.models.dynamics import DynamicsOutput
+from genie_lite.models.dynamics_variants import ExtendedDynamicsModel, corrupt
+from genie_lite.nn import Attention, Patches, STBlock
+from genie_lite.nn.attention import FOLD, attend, rotate
+from genie_lite.nn.layers import layer_norm
+
+GREY = 0.5  # pixels count from here, so that they are small numbers of both signs
+WITHOUT_GUESS = 0.1  # fraction of steps trained without first guesses, so that the model can do without them
+
+
+class CompletePastDynamicsModel(ExtendedDynamicsModel):
+    """The dynamics model with two streams in training, and two additions.
+
+    `first_guess`: the masked stream also reads the next frame as the latent action model's decoder predicts it.
+    An action prior, p(next latent action | past), is read off the complete stream, which costs one small matrix.
+    The options `corruption` (of the past) and `loss_share` are those of the parent.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        settings, width = config.dynamics, config.dynamics.transformer.d_model
+        self.window = config.context_frames
+        self.to_prior = nn.Linear(width, config.latent_action.codebook.num_codes)
+        self.first_guess = settings.first_guess
+        if self.first_guess:
+            self.patches = Patches(config.frame_size, config.tokenizer.patch_size, config.channels)
+            self.guess_embedding = nn.Sequential(
+                nn.Linear(self.patches.width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
+            )
+
+    def forward(
+        self,
+        tokens: Tensor,
+        action_vectors: Tensor,
+        generator: torch.Generator | None = None,
+        guesses: Tensor | None = None,
+    ) -> DynamicsOutput:
+        """Mask tokens [B, T, N] at random and predict them from complete ones before: one training step's loss.
+
+        `guesses` [B, T-1, H, W, C] in [0, 1] are first guesses of frames 2 .. T.
+        """
+        return self.losses(tokens, action_vectors, generator, guesses)[0]
+
+    def losses(
+        self,
+        tokens: Tensor,
+        action_vectors: Tensor,
+        generator: torch.Generator | None = None,
+        guesses: Tensor | None = None,
+    ) -> tuple[DynamicsOutput, Tensor]:
+        """What `forward` returns, and log-probabilities [B, T-1, A] of the action after each frame but the last."""
+        masked = self.draw_mask(tokens, generator)[:, 1:]
+        past = corrupt(tokens, self.corruption, generator)[:, :-1]
+        counted = masked
+        if self.loss_share < 1:
+            draw = torch.rand(masked.shape, device=tokens.device, generator=generator)
+            counted = masked & (draw < self.loss_share)
+        present = tokens[:, 1:].masked_fill(masked, self.mask_token)
+        if torch.rand((), device=tokens.device, generator=generator) < WITHOUT_GUESS:
+            guesses = None
+        seen, features = self.two_streams(past, present, action_vectors, guesses)
+        logits = self.to_logits(features[counted])
+        loss = F.cross_entropy(logits.float(), tokens[:, 1:][counted])
+        return DynamicsOutput(logits, F.pad(masked, (0, 0, 1, 0)), loss), self.prior(seen)
+
+    def two_streams(
+        self, past: Tensor, present: Tensor, action_vectors: Tensor, guesses: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Features of complete frames 1 .. T-1 and of masked frames 2 .. T, [B, T-1, N, D] each.
+
+        past and present are their tokens, [B, T-1, N]; action_vectors [B, T-1, latent_dim] lead to the present ones.
+        """
+        steps = past.shape[1]
+        x = torch.cat(
+            [
+                self.embed(past, self.context(action_vectors[:, :-1], steps)),
+                self.embed(present, self.context(action_vectors, steps, guesses=guesses)),
+            ],
+            dim=1,
+        )
+        mask = two_stream_mask(steps, self.window, x.device)
+        for block in cast(
+            "Iterable[STBlock]", self.transformer.blocks
+        ):  # as its forward, with other temporal attention
+            x = x + block.spatial(layer_norm(x))
+            x = x + _attend_streams(block.temporal, layer_norm(x), mask)
+            x = x + block.feed_forward(layer_norm(x))
+        return layer_norm(x[:, :steps]), layer_norm(x[:, steps:])
+
+    def context(
+        self, action_vectors: Tensor, num_frames: int, past: Tensor | None = None, guesses: Tensor | None = None
+    ) -> Tensor:
+        """As in the parent, plus the embedding of first guesses [B, T, H, W, C] of the frames, where there are any."""
+        context = super().context(action_vectors, num_frames)
+        if guesses is not None and self.first_guess:
+            context = context + self.guess_embedding(self.patches.cut(guesses) - GREY)
+        return context
+
+    def prior(self, features: Tensor) -> Tensor:
+        """Log-probability of the latent action after each complete frame, [B, T, A], of features [B, T, N, D]."""
+        return self.to_prior(features.mean(dim=2)).float().log_softmax(dim=-1)
+
+
+def _attend_streams(layer: Attention, x: Tensor, mask: Tensor) -> Tensor:
+    """`layer.forward` over time, for x [B, 2 · (T-1), N, D]: complete frames 1 .. T-1, then masked frames 2 .. T."""
+    steps = x.shape[1] // 2
+    qk, v = layer.qkv(x).split(layer.widths, dim=-1)
+    qk = layer_norm(rearrange(qk, "b t n (two h d) -> b t n two h d", two=2, h=layer.num_heads))
+    qk = torch.cat([rotate(qk[:, :steps]), rotate(qk[:, steps:], start=1)], dim=1)
+    v = rearrange(v, "b t n (h d) -> b t n h d", h=layer.num_heads)
+    fold, unfold = FOLD["time"]
+    q, k, v = (rearrange(part, fold) for part in (*qk.unbind(dim=3), v))
+    return layer.out(rearrange(attend(q, k, v, mask), unfold, b=len(x), t=2 * steps))
+
+
+@functools.lru_cache(maxsize=16)
+def two_stream_mask(steps: int, window: int, device: torch.device) -> Tensor:
+    """bool [2 · steps, 2 · steps], True where attention is not allowed: complete frames, then masked ones.
+
+    A complete frame sees itself and complete frames before it. A masked frame sees complete frames before it, and of
+    the masked ones itself alone. Each sees `window` frames at most, its own among them.
+    """
+    with torch.inference_mode(False):  # the cached mask must also serve training
+        ones = torch.ones(steps, steps, dtype=torch.bool, device=device)
+        complete = ones.triu(1) | ones.tril(-window)
+        before = ones.triu(1) | ones.tril(1 - window)  # row i is frame i + 1, column j is frame j
+        itself = ~torch.eye(steps, dtype=torch.bool, device=device)
+        return torch.cat([torch.cat([complete, ones], dim=1), torch.cat([before, itself], dim=1)])

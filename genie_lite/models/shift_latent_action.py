@@ -1,0 +1,131 @@
+"""A latent action model whose decoder moves the frame (an option of this project; the paper's decoder does not).
+
+A camera that follows the hero makes almost every change from one frame to the next a scrolling of the scene. A decoder
+that has to repaint each patch spends its codes on how far the scene scrolled. A decoder that can move the last frame
+needs only the displacement, most of which gravity and momentum decide, and leaves the code to the player.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genie_lite.config import ModelConfig
+from genie_lite.models.latent_action_variants import ExtendedLatentActionModel
+
+NO_SHIFT = 8.0  # initial logit of "no shift", all others 0: probability 98 % at a reach of 32 pixels
+STAYS = -2.0  # initial logit of a pixel that stays in place while the scene moves
+SHARPNESS = 4.0  # of measured displacements: larger makes the distribution narrower
+NOISE = 1e-3  # mean squared error below which two frames count as equal
+
+
+class ShiftLatentActionModel(ExtendedLatentActionModel):
+    """A latent action model whose decoder predicts a shift, a mask and a change.
+
+    Shift: a distribution over vertical and one over horizontal displacements of up to `reach` pixels, applied to the
+    last frame as one row and one column matrix (CDNA of Finn et al., 2016, made separable). Mask: which pixels do not
+    move, as the hero, who stays in the middle of the screen. Change: what the decoder adds in each patch, as in the
+    variant with `residual_output`. Before training the prediction is the last frame. The decoder also reads
+    x_t - x_(t-1).
+
+    With `motion_input` encoder and decoder also read how far the scene moved up to each frame that they see, measured
+    by matching whole frames (`match_displacements`).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        settings = config.latent_action
+        self.reach, self.motion_input = settings.shift, settings.motion_input
+        encoder, decoder = settings.encoder.d_model, settings.decoder.d_model
+        displacements = 2 * (2 * self.reach + 1)  # vertical, then horizontal
+
+        self.decoder_patches = nn.Linear(2 * self.patches.width, decoder)
+        self.to_patch = nn.Linear(decoder, self.patches.width + self.patches.patch_size**2)  # a change and a mask
+        self.to_shift = nn.Linear(decoder, displacements)
+        for layer in (self.to_patch, self.to_shift):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.to_shift.bias.view(2, -1)[:, self.reach] = NO_SHIFT
+        if self.motion_input:
+            self.encoder_motion = nn.Linear(displacements, encoder, bias=False)
+            self.decoder_motion = nn.Linear(displacements, decoder, bias=False)
+        self.rows: Tensor  # [displacement, H, H]
+        self.columns: Tensor  # [displacement, W, W]
+        for name, length in zip(("rows", "columns"), config.frame_size, strict=True):
+            self.register_buffer(name, shift_matrices(length, self.reach), persistent=False)
+
+    def latents(self, frames: Tensor) -> Tensor:
+        embedded = self.encoder_patches(self.encoder_input(frames)) + self.encoder_positions
+        if self.motion_input:
+            embedded = embedded + self.encoder_motion(self.motion(frames))[:, :, None]
+        encoded = self.encoder(embedded.to(self._dtype(frames)))
+        return self.to_latent(encoded.mean(dim=2)[:, 1:])
+
+    def predict(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None) -> Tensor:
+        """The frame after each of frames [B, t, H, W, C], given its action's vector, [B, t, latent_dim].
+
+        `motion` is `self.motion(frames)` where it is known already.
+        """
+        patches = self.patches.cut(frames)
+        change = F.pad(patches.diff(dim=1), (0, 0, 0, 0, 1, 0))
+        per_frame = self.action_embedding(action_vectors)
+        if self.motion_input:
+            per_frame = per_frame + self.decoder_motion(self.motion(frames) if motion is None else motion)
+        embedded = self.decoder_patches(torch.cat([patches, change], dim=-1))
+        embedded = embedded + self.decoder_positions + per_frame[:, :, None]
+        decoded = self.decoder(embedded.to(self._dtype(frames)))
+
+        moved = self._move(frames, self.to_shift(decoded.mean(dim=2)).float())
+        output = self.patches.join(self.to_patch(decoded)).float()  # [B, t, H, W, C + 1]
+        stays = torch.sigmoid(output[..., -1:] + STAYS)
+        return moved + stays * (frames - moved) + output[..., :-1]
+
+    def motion(self, frames: Tensor) -> Tensor:
+        """How far the scene moved up to each of frames [B, T, H, W, C]: [B, T, 2 · (2 · reach + 1)]; 0 at the first."""
+        return F.pad(match_displacements(frames, self.reach).flatten(2), (0, 0, 1, 0))
+
+    def _move(self, frames: Tensor, logits: Tensor) -> Tensor:
+        """Shift frames [B, t, H, W, C] by the distributions of logits [B, t, 2 · (2 · reach + 1)]."""
+        with torch.autocast(frames.device.type, enabled=False):  # pixels keep their value where nothing moves
+            vertical, horizontal = logits.unflatten(-1, (2, -1)).softmax(dim=-1).unbind(-2)
+            rows = torch.einsum("btk,kij->btij", vertical, self.rows)
+            columns = torch.einsum("btk,kij->btij", horizontal, self.columns)
+            return torch.einsum("btij,btjwc->btiwc", rows, torch.einsum("btvw,bthwc->bthvc", columns, frames))
+
+    def _dtype(self, frames: Tensor) -> torch.dtype:
+        device = frames.device.type
+        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.to_shift.weight.dtype
+
+
+def shift_matrices(length: int, reach: int) -> Tensor:
+    """[2 · reach + 1, length, length]: matrix k takes pixel i from pixel i + k - reach, or from the edge."""
+    source = torch.arange(length) + torch.arange(-reach, reach + 1)[:, None]
+    return F.one_hot(source.clamp(0, length - 1), length).float()
+
+
+@torch.no_grad()
+def match_displacements(frames: Tensor, reach: int) -> Tensor:
+    """How far the scene moved between frames [B, T, H, W, C]: distributions [B, T-1, 2, 2 · reach + 1].
+
+    Vertical displacements first, then horizontal ones. Entry k is large where the later frame looks like the earlier
+    one k - reach pixels further down or right. The mean squared error over what both frames show is found for all
+    displacements at once, by Fourier transforms; `reach` must be less than H and W, so that some overlap is left.
+    """
+    height, width = frames.shape[2:4]
+    size = (height + reach, width + reach)  # zeros around the frame, so that displacements do not wrap around
+    steps = torch.arange(-reach, reach + 1, device=frames.device)
+    with torch.autocast(frames.device.type, enabled=False):
+        images = frames.float().permute(0, 1, 4, 2, 3)  # [B, T, C, H, W]
+        spectra = torch.fft.rfft2(images, s=size)
+        squares = torch.fft.rfft2(images.square().sum(2), s=size)
+        inside = torch.fft.rfft2(torch.ones(height, width, device=frames.device), s=size)
+        products = (spectra[:, 1:].conj() * spectra[:, :-1]).sum(2)
+        summed = squares[:, 1:].conj() * inside + inside.conj() * squares[:, :-1] - 2 * products
+        errors = torch.fft.irfft2(summed, s=size)[..., steps % size[0], :][..., steps % size[1]].clamp_min(0)
+        overlap = (height - steps.abs())[:, None] * (width - steps.abs())
+        errors = errors / overlap  # [B, T-1, down, right]
+        by_axis = torch.stack([errors.amin(-1), errors.amin(-2)], dim=2)
+        least = errors.amin((-2, -1))[..., None, None]
+        return (-SHARPNESS * by_axis / (least + NOISE)).softmax(dim=-1)

@@ -13,9 +13,11 @@ import torch
 from genie_lite import storage
 from genie_lite.config import Config, ConfigError, config_from_dict, config_to_dict
 from genie_lite.inference import Rollout
+from genie_lite.inference.action_prior import ActionPrior
 from genie_lite.inference.arrays import frames_to_tensor, to_uint8, tokens_to_tensor
 from genie_lite.inference.compute import computing
 from genie_lite.models import GenieModel
+from genie_lite.models.complete_past import CompletePastDynamicsModel
 from genie_lite.storage import CheckpointError
 
 __all__ = ["CheckpointError", "Genie"]
@@ -37,6 +39,12 @@ class Genie(GenieModel):
         super().__init__(config)
         self.precision = "auto"
         self.card: dict[str, Any] = {}
+
+    @property
+    def action_prior(self) -> ActionPrior | None:
+        """Which latent action is likely to come next, for worlds that have learned it; else None."""
+        known = isinstance(self.dynamics, CompletePastDynamicsModel)
+        return ActionPrior(self, self.precision) if known else None
 
     # ------------------------------------------------------------------------------------------------ the models
 

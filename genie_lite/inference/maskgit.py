@@ -16,6 +16,7 @@ from genie_lite.config import SamplingConfig
 from genie_lite.inference.kv_cache import KVCache
 from genie_lite.inference.one_frame import frame_features
 from genie_lite.models import DynamicsModel
+from genie_lite.models.complete_past import CompletePastDynamicsModel
 
 
 @torch.no_grad()
@@ -26,14 +27,18 @@ def sample_frame(
     sampling: SamplingConfig,
     generator: torch.Generator | None = None,
     past: Tensor | None = None,
+    guess: Tensor | None = None,
 ) -> list[Tensor]:
     """Sample the newest frame: its tokens [B, N] after each MaskGIT step, the last of them complete.
 
-    action_vectors [B, 1, latent_dim] lead to that frame. `cache` holds the frames before it, and `past` [B, 1, N] the
-    tokens of the last of them, which variants of the model read.
+    action_vectors [B, 1, latent_dim] lead to that frame. `cache` holds the frames before it. Variants of the model read
+    `past`, the tokens [B, 1, N] of the last of them, or `guess`, a first guess [B, 1, H, W, C] of the frame.
     """
+    context = model.context(action_vectors, 1, past)
+    if isinstance(model, CompletePastDynamicsModel):
+        context = model.context(action_vectors, 1, guesses=guess)
     sampler = sample_at_random if sampling.ordering == "random" else sample_by_confidence
-    return sampler(model, model.context(action_vectors, 1, past), cache, sampling, generator)
+    return sampler(model, context, cache, sampling, generator)
 
 
 def sample_at_random(

@@ -12,6 +12,7 @@ from torch import Tensor
 from genie_lite.config import SamplingConfig
 from genie_lite.inference.arrays import actions_to_tensor, frames_to_tensor, to_uint8
 from genie_lite.inference.compute import computing, play_precision, play_threads
+from genie_lite.inference.first_guess import FirstGuess, Shown
 from genie_lite.inference.kv_cache import KVCache, Slots
 from genie_lite.inference.maskgit import sample_frame
 from genie_lite.inference.one_frame import decode_frame, remember
@@ -27,6 +28,7 @@ class _Past(NamedTuple):
     decoder: Slots
     tokens: Tensor
     frame: np.ndarray
+    shown: Shown
 
 
 class Rollout:
@@ -60,6 +62,7 @@ class Rollout:
         self._generator = torch.Generator(model.device)
         self._dynamics_cache = KVCache(model.context_frames)
         self._decoder_cache = KVCache(model.context_frames)
+        self._guess = FirstGuess(model) if getattr(model.dynamics, "first_guess", False) else None
         self._past: deque[_Past] = deque(maxlen=UNDO_STEPS)
         with computing(model, self._precision, self._threads):
             self._read_prompt(prompt_frames)
@@ -77,12 +80,13 @@ class Rollout:
         actions = actions_to_tensor(self.model, latent_actions, (len(self.tokens),))
         with computing(self.model, self._precision, self._threads):
             slots = (self._dynamics_cache.snapshot(), self._decoder_cache.snapshot())
-            self._past.append(_Past(*slots, self.tokens, self.frame))
+            self._past.append(_Past(*slots, self.tokens, self.frame, self._guess.snapshot() if self._guess else []))
             vectors = self.model.latent_action.quantizer.lookup(actions)[:, None]  # [B, 1, latent_dim]
             past = self.tokens[:, None]  # [B, 1, N]
             self._generator.manual_seed(self.seed * 1_000_003 + self._dynamics_cache.position)
+            guess = self._guess.predict(vectors) if self._guess else None
             self.decoding = sample_frame(
-                self.model.dynamics, vectors, self._dynamics_cache, self.sampling, self._generator, past
+                self.model.dynamics, vectors, self._dynamics_cache, self.sampling, self._generator, past, guess
             )
             self._append(self.decoding[-1], vectors, past)
         return self.frame
@@ -95,6 +99,8 @@ class Rollout:
         with torch.inference_mode():
             self._dynamics_cache.rewind(past.dynamics)
             self._decoder_cache.rewind(past.decoder)
+        if self._guess:
+            self._guess.rewind(past.shown)
         self.tokens, self.frame = past.tokens, past.frame
         return self.frame
 
@@ -115,4 +121,6 @@ class Rollout:
         self._dynamics_cache.advance()
         pixels = decode_frame(self.model.tokenizer, tokens, self._decoder_cache)
         self._decoder_cache.advance()
+        if self._guess:
+            self._guess.append(pixels, action_vectors)
         self.tokens, self.frame = tokens, to_uint8(pixels)

@@ -16,6 +16,7 @@ from genie_lite.data import ClipLoader, FrameDataset
 from genie_lite.nn import STTransformer, autocast, processes
 from genie_lite.training.checkpoint import load_state, save_state
 from genie_lite.training.codebook_monitor import CollapseWatch
+from genie_lite.training.encoded import NumberLoader
 from genie_lite.training.log import NoLog, RunLog
 from genie_lite.training.optim import build_optimizers, set_progress
 
@@ -32,13 +33,16 @@ def fit(
     run_dir: Path,
     *,
     title: str,
+    choices: int = 0,
     on_sample: Callable[[int], None] | None = None,
     progress: bool = True,
     tensorboard: bool = False,
 ) -> None:
     """Train `model` on clips of `dataset` until `stage.steps` or the time budget is reached.
 
-    `losses` maps frames [B, T, H, W, C] in [0, 1] to {"loss": ..., other numbers to log}. A run that was stopped or
+    `losses` maps frames [B, T, H, W, C] in [0, 1] to {"loss": ..., other numbers to log}. With `choices`,
+    clips are at hand already, encoded: no frames are read, and `losses` is given numbers of clips, int64 [B] in
+    [0, choices). A run that was stopped or
     killed goes on from the newest state in `run_dir`/state, with the numbers it would have had. `on_sample(step)`
     is called every `stage.sample_every` steps. Ctrl-C saves the state and passes on.
 
@@ -55,7 +59,11 @@ def fit(
         logger.info("%s: resuming at step %d of %d", title, step, stage.steps)
     _meet(model, stage.seed, step)
     part = (processes.rank(), processes.count())
-    loader = ClipLoader(dataset, stage.clips, stage.frames, stride=stage.frame_stride, seed=stage.seed, part=part)
+    loader: ClipLoader | NumberLoader = (
+        NumberLoader(choices, stage.clips, stage.seed, part)
+        if choices
+        else ClipLoader(dataset, stage.clips, stage.frames, stride=stage.frame_stride, seed=stage.seed, part=part)
+    )
     log = RunLog(run_dir, title, stage, step, progress=progress, tensorboard=tensorboard) if first else NoLog()
     loader.seek(step)
     started = saved = time.monotonic()
@@ -112,7 +120,9 @@ def training_step(
     optimizers: dict[str, torch.optim.Optimizer],
     stage: StageConfig,
 ) -> tuple[Losses, Tensor]:
-    """Losses of frames [B, T, H, W, C] in [0, 1], backward, clip, step: the losses, and the norm before clipping.
+    """Losses of frames [B, T, H, W, C] in [0, 1] (or numbers of clips, see `fit`), backward, clip, step.
+
+    Returns the losses, and the norm of the gradient before clipping.
 
     With `stage.micro_batch` the clips go through in parts, of which only one is in memory; gradients and losses are
     means over all clips. A codebook's running means and restarts see the parts one after the other.
@@ -156,8 +166,9 @@ def _progress(stage: StageConfig, step: int, elapsed: float) -> float:
     return max(step / stage.steps, by_time)
 
 
-def _to_device(frames: np.ndarray, device: torch.device) -> Tensor:
-    clips = torch.from_numpy(frames)
+def _to_device(batch: np.ndarray, device: torch.device) -> Tensor:
+    clips = torch.from_numpy(batch)
     if device.type == "cuda":
         clips = clips.pin_memory()
-    return clips.to(device, non_blocking=True).float() / 255
+    clips = clips.to(device, non_blocking=True)
+    return clips.float() / 255 if clips.dtype == torch.uint8 else clips

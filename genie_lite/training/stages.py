@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -21,13 +22,16 @@ from genie_lite.api import Genie
 from genie_lite.config import COURSE_STAGES, STAGES, Config
 from genie_lite.data import FrameDataset
 from genie_lite.models import LatentActionModel, PatchTokenizer, VideoTokenizer
+from genie_lite.models.complete_past import CompletePastDynamicsModel
 from genie_lite.models.dynamics_variants import start_from_codes
 from genie_lite.nn import perplexity, processes
+from genie_lite.training.encoded import EncodedClips, EncodedVideos, encode_clips
 from genie_lite.training.loop import Losses, fit
 
 logger = logging.getLogger(__name__)
 
 PARTS = STAGES["genie"]
+PRIOR_WEIGHT = 0.1  # of the action prior's loss: it must not shape what the dynamics model knows of pictures
 PATCHES_PER_CODE = 80  # that k-means sees, where codes are patches
 
 
@@ -104,9 +108,13 @@ def train_genie(
     if start is not None:
         _start_from(genie, start, parts)
     model = nn.ModuleDict({part: getattr(genie, part) for part in parts})
+    videos: EncodedVideos | None = None
+    if stage.encoded_clips and not joint and "dynamics" in parts:
+        genie.eval()
+        videos = EncodedVideos(genie, dataset, stage, run_dir / "encoded.safetensors", progress=progress)
 
-    def losses(frames: Tensor) -> Losses:
-        return genie_losses(genie, frames, parts)
+    def losses(batch: Tensor) -> Losses:
+        return genie_losses(genie, batch, parts) if videos is None else dynamics_losses(genie, videos[batch])
 
     def sample(frames: np.ndarray) -> np.ndarray:
         if "dynamics" not in parts:
@@ -117,6 +125,7 @@ def train_genie(
     with _writing(run_dir):
         fit(
             model, losses, dataset, stage, run_dir, title=" + ".join(parts).replace("_", " "),
+            choices=0 if videos is None else len(videos),
             on_sample=_sampler(dataset, run_dir, sample), progress=progress, tensorboard=tensorboard,
         )  # fmt: skip
         return _finish(genie, run_dir, trained=[*base.card.get("trained", ["tokenizer"]), *parts])
@@ -143,21 +152,25 @@ def tokenizer_losses(model: VideoTokenizer, frames: Tensor) -> Losses:
 def genie_losses(genie: Genie, frames: Tensor, parts: Sequence[str] = PARTS) -> Losses:
     """One step's numbers of the second phase: the sum of the losses of `parts`, and what each logs."""
     result: Losses = {"loss": torch.zeros((), device=frames.device)}
-    tokens = None
-    if "dynamics" in parts or genie.latent_action.inputs == "tokens":
-        with torch.no_grad():
-            tokens = genie.tokenizer.eval().encode(frames)
-    seen = genie.latent_action_inputs(frames, tokens)
+    genie.tokenizer.eval()
     if "latent_action" in parts:
-        result |= latent_action_losses(genie.latent_action, seen)
+        result |= latent_action_losses(genie.latent_action, genie.latent_action_inputs(frames))
     if "dynamics" in parts:
-        with torch.no_grad():
-            codes = genie.latent_action.encode(seen)  # no gradient: dynamics learns from actions, not for them
-        vectors = genie.latent_action.quantizer.lookup(codes)
-        output = genie.dynamics(tokens, vectors)
-        result["loss"] = result["loss"] + output.loss
-        result["cross_entropy"] = output.loss.detach()
+        found = dynamics_losses(genie, encode_clips(genie, frames))  # no gradient to the latent actions
+        result |= found | {"loss": result["loss"] + found["loss"]}
     return result
+
+
+def dynamics_losses(genie: Genie, clips: EncodedClips) -> Losses:
+    """One step's numbers: the loss; the cross-entropy of masked tokens; that of the next action, if it is learned."""
+    model, vectors = genie.dynamics, genie.latent_action.quantizer.lookup(clips.latent_actions)
+    if not isinstance(model, CompletePastDynamicsModel):
+        loss = model(clips.tokens, vectors).loss
+        return {"loss": loss, "cross_entropy": loss.detach()}
+    output, prior = model.losses(clips.tokens, vectors, guesses=clips.guesses)
+    surprise = F.nll_loss(prior.flatten(0, 1), clips.latent_actions.flatten())
+    loss = output.loss + PRIOR_WEIGHT * surprise
+    return {"loss": loss, "cross_entropy": output.loss.detach(), "prior_cross_entropy": surprise.detach()}
 
 
 def latent_action_losses(model: LatentActionModel, frames: Tensor) -> Losses:

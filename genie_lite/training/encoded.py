@@ -1,0 +1,115 @@
+"""Clips encoded once, before the dynamics model is trained: what it needs of a video never changes while it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from genie_lite import storage
+from genie_lite.config import StageConfig
+from genie_lite.data import FrameDataset
+from genie_lite.models import GenieModel
+from genie_lite.nn import autocast
+
+AT_ONCE = 16  # clips encoded together
+
+
+class EncodedClips(NamedTuple):
+    """What the dynamics model is trained on."""
+
+    tokens: Tensor  # int64 [B, T, N]
+    latent_actions: Tensor  # int64 [B, T-1]
+    guesses: Tensor | None  # first guesses of frames 2 .. T, [B, T-1, H, W, C] in [0, 1]; None if the model reads none
+
+
+@torch.no_grad()
+def encode_clips(model: GenieModel, frames: Tensor) -> EncodedClips:
+    """Tokens, latent actions and, if the dynamics model reads them, first guesses of frames [B, T, H, W, C] in [0, 1].
+
+    Guesses are made as in play, of frames as the tokenizer's decoder shows them.
+    """
+    tokens = model.tokenizer.encode(frames)
+    actions = model.latent_action.encode(model.latent_action_inputs(frames, tokens))
+    if not model.config.model.dynamics.first_guess:
+        return EncodedClips(tokens, actions, None)
+    shown = model.tokenizer.decode(tokens[:, :-1])
+    guesses = model.latent_action.predict(shown, model.latent_action.quantizer.lookup(actions))
+    return EncodedClips(tokens, actions, guesses.float().clamp(0, 1))
+
+
+class EncodedVideos:
+    """`stage.encoded_clips` clips of a dataset, drawn at random, encoded and kept in memory and in `file`.
+
+    A resumed run reads them from `file` in place of encoding them again.
+    """
+
+    def __init__(
+        self, model: GenieModel, dataset: FrameDataset, stage: StageConfig, file: Path, *, progress: bool = True
+    ) -> None:
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            storage.write_tensors(file, _encode(model, dataset, stage, progress))
+        self._clips = storage.read_tensors(file)
+
+    def __len__(self) -> int:
+        return len(self._clips["tokens"])
+
+    def __getitem__(self, numbers: Tensor) -> EncodedClips:
+        """The clips with these numbers, int64 [B], on the device of `numbers`."""
+        rows = {name: tensor[numbers.cpu()].to(numbers.device) for name, tensor in self._clips.items()}
+        guesses = rows["guesses"].float() / 255 if "guesses" in rows else None
+        return EncodedClips(rows["tokens"].long(), rows["latent_actions"].long(), guesses)
+
+
+class NumberLoader:
+    """Endless batches of numbers of clips, int64 [B] in [0, choices); batch i is a pure function of (seed, i).
+
+    part (i, n): of every batch only part i of n. Iterated over and closed like a ClipLoader. ValueError when clips
+    cannot be shared evenly.
+    """
+
+    def __init__(self, choices: int, clips: int, seed: int = 0, part: tuple[int, int] = (0, 1)) -> None:
+        if clips % part[1]:
+            raise ValueError(f"clips: found {clips} a step, expected a multiple of {part[1]}, the number of processes")
+        self.step = 0  # index of the next batch
+        self._choices, self._clips, self._seed, self._part = choices, clips, seed, part
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self
+
+    def __next__(self) -> np.ndarray:
+        rng = np.random.default_rng([self._seed, self.step])
+        self.step += 1
+        return rng.integers(self._choices, size=self._clips)[self._part[0] :: self._part[1]]
+
+    def seek(self, step: int) -> None:
+        """Go on with batch `step`."""
+        self.step = step
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _encode(model: GenieModel, dataset: FrameDataset, stage: StageConfig, progress: bool) -> dict[str, Tensor]:
+    """Encoded clips as tensors of the smallest types that hold them."""
+    starts = dataset.clip_starts(stage.frames, stage.frame_stride)
+    count = min(stage.encoded_clips, len(starts))
+    starts = np.random.default_rng(stage.seed).choice(starts, count, replace=False)
+    device, parts = next(model.parameters()).device, []
+    for first in tqdm(
+        range(0, count, AT_ONCE), desc=f"encoding {count} clips, {AT_ONCE} at once", disable=not progress
+    ):
+        clips = dataset.read_clips(starts[first : first + AT_ONCE], stage.frames, stage.frame_stride)
+        with torch.inference_mode(), autocast(device, stage.precision):
+            found = encode_clips(model, torch.from_numpy(clips).to(device).float() / 255)
+        part = {"tokens": found.tokens.to(torch.int32), "latent_actions": found.latent_actions.to(torch.int16)}
+        if found.guesses is not None:
+            part["guesses"] = (found.guesses * 255).round().to(torch.uint8)
+        parts.append({name: tensor.cpu() for name, tensor in part.items()})
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

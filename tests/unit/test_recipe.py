@@ -1,0 +1,341 @@
+"""The variants that the shipped worlds use: a decoder that moves the frame, and dynamics whose past is complete."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from genie_lite import storage
+from genie_lite.api import Genie
+from genie_lite.config import load_config
+from genie_lite.data import FrameDataset, sample_dataset
+from genie_lite.inference import KVCache
+from genie_lite.inference.first_guess import FirstGuess
+from genie_lite.inference.one_frame import frame_features, remember
+from genie_lite.models.build import build_dynamics, build_latent_action
+from genie_lite.models.complete_past import CompletePastDynamicsModel, two_stream_mask
+from genie_lite.models.shift_latent_action import ShiftLatentActionModel, match_displacements, shift_matrices
+from genie_lite.training import encoded, loop, read_log, train_genie
+from genie_lite.training.encoded import EncodedVideos, NumberLoader, encode_clips
+
+FRAMES, CLIPS, REACH = 5, 2, 12
+
+
+@pytest.fixture(scope="module")
+def config():
+    options = {
+        "model.latent_action.shift": REACH,
+        "model.latent_action.motion_input": True,
+        "model.dynamics.past": "complete",
+        "model.dynamics.first_guess": True,
+    }
+    return load_config("tiny", options).model
+
+
+@pytest.fixture
+def latent_action(config) -> ShiftLatentActionModel:
+    torch.manual_seed(0)
+    model = build_latent_action(config)
+    assert isinstance(model, ShiftLatentActionModel)
+    return model.eval()
+
+
+@pytest.fixture
+def dynamics(config) -> CompletePastDynamicsModel:
+    torch.manual_seed(0)
+    model = build_dynamics(config)
+    assert isinstance(model, CompletePastDynamicsModel)
+    return disturbed(model).eval()
+
+
+def disturbed(model: torch.nn.Module) -> torch.nn.Module:
+    """Weights as after some training: fresh ones are zero where it matters."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.fixture
+def frames(config) -> torch.Tensor:
+    """Windows of one wide random picture, each some pixels further on than the last."""
+    height, width = config.frame_size
+    picture = torch.from_numpy(np.random.default_rng(0).random((height + 40, width + 40, 3), np.float32))
+    corners = [(20, 20), (17, 24), (17, 24), (25, 18), (20, 20)]
+    return torch.stack([torch.stack([picture[y : y + height, x : x + width] for y, x in corners])] * CLIPS)
+
+
+# ------------------------------------------------------------------------------------------ the latent action model
+
+
+def test_before_training_the_prediction_is_nearly_the_last_frame(config, latent_action, frames):
+    vectors = torch.randn(CLIPS, FRAMES - 1, config.latent_action.codebook.latent_dim)
+    predicted = latent_action.predict(frames[:, :-1], vectors)
+    assert (predicted - frames[:, :-1]).abs().mean() < 0.02
+    assert (frames[:, 1:] - frames[:, :-1]).abs().mean() > 0.1
+
+
+def test_a_certain_shift_moves_the_frame_by_whole_pixels(latent_action, frames):
+    logits = torch.full((CLIPS, FRAMES, 2, 2 * REACH + 1), -100.0)
+    logits[:, :, 0, REACH - 3] = 100.0  # three pixels from further up
+    logits[:, :, 1, REACH + 4] = 100.0  # four from further right
+    moved = latent_action._move(frames, logits.flatten(2))
+    torch.testing.assert_close(moved[:, 0, 3:, :-4], frames[:, 1, 3:, :-4])
+
+
+def test_shift_matrices_repeat_the_edge():
+    left = shift_matrices(4, 2)[4] @ torch.arange(4.0)
+    assert left.tolist() == [2, 3, 3, 3]
+
+
+def test_displacements_are_found(frames):
+    found = match_displacements(frames, REACH).argmax(-1) - REACH
+    assert found[0].tolist() == [[-3, 4], [0, 0], [8, -6], [-5, 2]]
+
+
+def test_neither_side_sees_what_it_must_not(config, latent_action, frames):
+    """The decoder does not see the frame it predicts, the encoder none after it."""
+    disturbed(latent_action)
+    vectors = torch.randn(CLIPS, FRAMES - 1, config.latent_action.codebook.latent_dim)
+    changed = frames.clone()
+    changed[:, 3:] = torch.rand_like(changed[:, 3:])
+    with torch.no_grad():
+        before, after = (latent_action.predict(video[:, :-1], vectors) for video in (frames, changed))
+        torch.testing.assert_close(before[:, :3], after[:, :3])
+        assert not torch.allclose(before[:, 3], after[:, 3])
+        before, after = (latent_action.latents(video) for video in (frames, changed))
+        torch.testing.assert_close(before[:, :2], after[:, :2])
+        assert not torch.allclose(before[:, 2], after[:, 2])
+
+
+def test_it_learns_a_scroll_that_its_code_names(latent_action, frames):
+    optimizer = torch.optim.AdamW(latent_action.parameters(), 3e-3)
+    latent_action.train()
+    losses = []
+    for _ in range(60):
+        output = latent_action(frames)
+        output.loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(output.prediction_loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]
+
+
+# -------------------------------------------------------------------------------------------------- the dynamics model
+
+
+def clip(config) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    tokens = torch.randint(config.tokenizer.codebook.num_codes, (CLIPS, FRAMES, config.tokens_per_frame))
+    vectors = torch.randn(CLIPS, FRAMES - 1, config.latent_action.codebook.latent_dim)
+    return tokens, vectors, torch.rand(CLIPS, FRAMES - 1, *config.frame_size, config.channels)
+
+
+@pytest.mark.parametrize("window", [16, 3])
+@torch.no_grad()
+def test_two_streams_are_what_the_cache_computes_in_play(config, window):
+    torch.manual_seed(0)
+    config = dataclasses.replace(config, context_frames=window)
+    dynamics = disturbed(build_dynamics(config)).eval()
+    tokens, vectors, guesses = clip(config)
+    masked = tokens[:, 1:].masked_fill(torch.rand(tokens[:, 1:].shape) < 0.7, dynamics.mask_token)
+    seen, features = dynamics.two_streams(tokens[:, :-1], masked, vectors, guesses)
+    cache = KVCache(window)
+    for t in range(FRAMES - 1):
+        leading = vectors[:, max(t - 1, 0) : t]
+        complete = frame_features(dynamics, tokens[:, t], dynamics.context(leading, 1), cache)
+        remember(dynamics, tokens[:, t], leading, cache)
+        cache.advance()
+        context = dynamics.context(vectors[:, t : t + 1], 1, guesses=guesses[:, t : t + 1])
+        present = frame_features(dynamics, masked[:, t], context, cache)
+        torch.testing.assert_close(complete.view_as(seen[:, t]), seen[:, t], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(present.view_as(features[:, t]), features[:, t], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_no_frame_sees_the_future_or_another_masked_frame(config, dynamics):
+    tokens, vectors, guesses = clip(config)
+    masked = torch.full_like(tokens[:, 1:], dynamics.mask_token)
+    seen, features = dynamics.two_streams(tokens[:, :-1], masked, vectors, guesses)
+    past, present, actions, hints = tokens[:, :-1].clone(), masked.clone(), vectors.clone(), guesses.clone()
+    past[:, 2:], present[:, 2], actions[:, 2:], hints[:, 2:] = 0, 0, 0.0, 0.0
+    seen_then, then = dynamics.two_streams(past, present, actions, hints)
+    torch.testing.assert_close(seen[:, :2], seen_then[:, :2])  # complete frames 0 and 1
+    torch.testing.assert_close(features[:, :2], then[:, :2])  # masked frames 1 and 2
+    assert not torch.allclose(features[:, 3], then[:, 3])
+
+
+def test_the_mask_leaves_each_masked_frame_its_past_and_itself():
+    allowed = ~two_stream_mask(3, 16, torch.device("cpu"))
+    assert allowed.int().tolist() == [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0],
+        [1, 0, 0, 1, 0, 0],
+        [1, 1, 0, 0, 1, 0],
+        [1, 1, 1, 0, 0, 1],
+    ]
+
+
+def test_the_prior_is_a_distribution_over_latent_actions(config, dynamics):
+    tokens, vectors, _ = clip(config)
+    _, prior = dynamics.losses(tokens, vectors)
+    torch.testing.assert_close(prior.exp().sum(-1), torch.ones(CLIPS, FRAMES - 1))
+
+
+def test_a_first_guess_changes_the_prediction_and_can_be_left_out(config, dynamics):
+    tokens, vectors, guesses = clip(config)
+    masked = torch.full_like(tokens[:, 1:], dynamics.mask_token)
+    with torch.no_grad():
+        without = dynamics.two_streams(tokens[:, :-1], masked, vectors)[1]
+        given = dynamics.two_streams(tokens[:, :-1], masked, vectors, guesses)[1]
+    assert not torch.allclose(without, given)
+
+
+def test_training_reduces_the_loss(config, dynamics):
+    torch.manual_seed(0)
+    tokens, vectors, guesses = clip(config)
+    optimizer = torch.optim.AdamW(dynamics.parameters(), 3e-3)
+    losses = []
+    for _ in range(30):
+        loss = dynamics(tokens, vectors, guesses=guesses).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    stages = ("latent_action", "dynamics")
+    return load_config(
+        "tiny",
+        {
+            "model.latent_action.shift": REACH,
+            "model.latent_action.motion_input": True,
+            "model.dynamics.past": "complete",
+            "model.dynamics.first_guess": True,
+            "training.dynamics.encoded_clips": 20,
+            **{f"training.{stage}.steps": 6 for stage in stages},
+            **{f"training.{stage}.log_every": 1 for stage in stages},
+        },
+    )
+
+
+def train(config, folder, part, base):
+    return train_genie(config, sample_dataset("train"), folder, tokenizer=base, parts=(part,), progress=False)
+
+
+def stop_after(monkeypatch, steps):
+    """Interrupt training when so many steps are done."""
+    real, seen = loop.set_progress, []
+
+    def counted(*arguments):
+        seen.append(1)
+        if len(seen) > steps:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "set_progress", counted)
+
+
+def test_encoded_training_resumes_with_the_same_numbers_and_reads_no_env_actions(recipe, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("training read what it must not read")
+
+    monkeypatch.setattr(FrameDataset, "env_actions", refuse)
+    base = train(recipe, tmp_path / "latent_action", "latent_action", Genie(recipe))
+    whole = train(recipe, tmp_path / "whole", "dynamics", base)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_after(patch, 3)
+        train(recipe, tmp_path / "stopped", "dynamics", base)
+    monkeypatch.setattr(encoded.storage, "write_tensors", refuse_encoded(refuse))
+    resumed = train(recipe, tmp_path / "stopped", "dynamics", base)
+    first, second = whole.state_dict(), resumed.state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    log = read_log(tmp_path / "stopped")
+    assert len(log["prior_cross_entropy"]) == 6 and np.isfinite(log["loss"]).all()
+
+
+def refuse_encoded(refuse):
+    """Encoding again would write the file of encoded clips once more."""
+    real = storage.write_tensors
+    return lambda path, tensors: refuse() if path.name == "encoded.safetensors" else real(path, tensors)
+
+
+def test_clips_encoded_once_are_what_each_step_would_have_encoded(recipe, tmp_path):
+    genie = Genie(recipe).eval()
+    stage = dataclasses.replace(recipe.training.dynamics, precision="float32")
+    dataset = sample_dataset("train")
+    videos = EncodedVideos(genie, dataset, stage, tmp_path / "encoded.safetensors", progress=False)
+    starts = dataset.clip_starts(stage.frames)
+    starts = np.random.default_rng(stage.seed).choice(starts, stage.encoded_clips, replace=False)
+    frames = torch.from_numpy(dataset.read_clips(starts[3:5], stage.frames)).float() / 255
+    fresh, kept = encode_clips(genie, frames), videos[torch.tensor([3, 4])]
+    assert torch.equal(fresh.latent_actions, kept.latent_actions)
+    assert (fresh.tokens == kept.tokens).float().mean() > 0.99  # sums of another batch may round otherwise
+    torch.testing.assert_close(fresh.guesses, kept.guesses, atol=0.01, rtol=0)
+
+
+def test_batches_are_shared_between_processes():
+    whole = NumberLoader(50, 4, seed=1)
+    parts = [NumberLoader(50, 4, seed=1, part=(i, 2)) for i in range(2)]
+    for loader in (whole, *parts):
+        loader.seek(7)
+    batch = next(whole)
+    assert sorted(np.concatenate([next(part) for part in parts])) == sorted(batch) and batch.max() < 50
+    with pytest.raises(ValueError, match="multiple of 2"):
+        NumberLoader(50, 3, part=(0, 2))
+
+
+# ---------------------------------------------------------------------------------------------------------------- play
+
+
+@pytest.fixture(scope="module")
+def world(recipe) -> Genie:
+    torch.manual_seed(1)
+    genie = Genie(recipe)
+    disturbed(genie.dynamics)
+    return genie.eval()
+
+
+def some_clips(count: int, length: int) -> np.ndarray:
+    dataset = sample_dataset("test")
+    return dataset.read_clips(dataset.clip_starts(length)[::100][:count], length)
+
+
+def test_a_rollout_repeats_itself_after_undo(world):
+    prompt = some_clips(2, 3)
+    rollout = world.rollout(prompt, maskgit_steps=2, temperature=1.0)
+    actions = [[0, 1], [2, 0], [1, 1]]
+    frames = [rollout.step(action) for action in actions]
+    rollout.undo()
+    rollout.undo()
+    assert np.array_equal(rollout.step(actions[1]), frames[1])
+    assert np.array_equal(rollout.step(actions[2]), frames[2])
+
+
+@torch.inference_mode()
+def test_the_first_guess_in_play_is_that_of_training(world):
+    frames = torch.from_numpy(some_clips(2, 6)).float() / 255
+    vectors = torch.randn(2, 5, world.config.model.latent_action.codebook.latent_dim)
+    expected = world.latent_action.predict(frames[:, :-1], vectors).clamp(0, 1)
+    guess = FirstGuess(world)
+    for t in range(5):
+        guess.append(frames[:, t], vectors[:, max(t - 1, 0) : t])
+        found = guess.predict(vectors[:, t : t + 1])
+        torch.testing.assert_close(found[:, 0], expected[:, t], atol=1e-4, rtol=1e-4)
+
+
+def test_a_world_with_a_prior_says_what_is_likely_next(world):
+    prompt = some_clips(3, 6)
+    found = world.action_prior.log_probabilities(prompt)
+    assert found.shape == (3, world.num_latent_actions)
+    np.testing.assert_allclose(np.exp(found).sum(1), 1, atol=1e-5)
+    assert Genie(load_config("tiny")).action_prior is None

@@ -10,7 +10,6 @@ Exit status: 0 done, 1 a check found a problem, 2 the command could not be carri
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -167,16 +166,10 @@ class DataSample(Command):
     out: Annotated[Path | None, arg(metavar="FOLDER")] = None  # folder to copy them to, for train and evaluate
 
     def run(self) -> None:
-        from genie_lite.data import sample_dataset
+        from genie_lite.data import copy_sample, sample_dataset
 
         for split in SPLITS:
-            dataset = sample_dataset(split)
-            if self.out is not None:
-                target = self.out / f"{split}.zarr"
-                if target.exists():
-                    raise FileExistsError(f"{target}: exists already; delete it or choose another --out folder")
-                shutil.copytree(dataset.path, target)
-            _say(_describe(dataset))
+            _say(_describe(copy_sample(split, self.out) if self.out is not None else sample_dataset(split)))
 
 
 @command("train")

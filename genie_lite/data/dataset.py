@@ -11,7 +11,8 @@ import numpy as np
 from genie_lite.data.errors import DatasetError, MissingArrayError
 from genie_lite.data.fit import fit_frames
 from genie_lite.data.video import read_videos
-from genie_lite.data.zarr_group import RECOLLECT, ZarrGroup
+from genie_lite.data.zarr_group import ZarrGroup
+from genie_lite.data.zarr_metadata import RECOLLECT
 from genie_lite.data.zarr_store import FORMAT
 
 

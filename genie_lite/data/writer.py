@@ -12,7 +12,8 @@ from numcodecs import Blosc
 
 from genie_lite.data.chunk_buffer import ChunkBuffer
 from genie_lite.data.errors import DatasetError
-from genie_lite.data.zarr_group import RECOLLECT, ZarrGroup, read_attributes
+from genie_lite.data.zarr_group import ZarrGroup, read_attributes
+from genie_lite.data.zarr_metadata import RECOLLECT
 from genie_lite.data.zarr_store import (
     CHUNK_FRAMES,
     FORMAT,

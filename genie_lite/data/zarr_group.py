@@ -1,19 +1,16 @@
 """Reading a Zarr group whose metadata were checked before zarr sees them.
 
 Zarr builds whichever codecs an array's metadata name, and numcodecs registers one that unpickles, so a dataset from a
-stranger could run code. Here the metadata must describe genie-lite's own format (`zarr_store`), and zarr is given a
-copy of the checked fields. It never reads the metadata files itself: a server could answer differently the second time.
+stranger could run code. Here the metadata must describe genie-lite's own format (`zarr_metadata`), and zarr is given
+the checked fields. It never reads the metadata files itself: a server could answer differently the second time.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import reprlib
 import struct
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import fsspec
 import numcodecs
@@ -22,17 +19,9 @@ from fsspec.implementations.local import LocalFileSystem
 from numcodecs import Blosc
 
 from genie_lite.data.errors import DatasetError, MissingArrayError
-from genie_lite.data.zarr_store import ARRAYS
+from genie_lite.data.zarr_metadata import MAX_CHUNK, RECOLLECT, ArrayMetadata, Attributes, GroupMetadata, Model, parse
 
-RECOLLECT = "copy or collect it again"
 MAX_METADATA = 2**24  # bytes of one metadata file
-MAX_CHUNK = 2**28  # bytes of one chunk, decoded
-MAX_FRAMES = 10**9
-ATTRIBUTES = {
-    "format": str, "complete": bool, "frames_written": int, "episodes_written": int, "game": str, "policy": str,
-    "frame_stride": int, "action_repeat": int, "num_envs": int, "options": dict, "levels": list,
-}  # fmt: skip
-CODECS = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")  # inside Blosc
 
 
 class WholeBlosc(Blosc):
@@ -65,18 +54,13 @@ class ZarrGroup:
                 "of storage is installed"
             ) from error
         self.local = Path(self._root) if isinstance(self._fs, LocalFileSystem) else None
-        found = self._json(".zgroup")
-        if found is None and self._json("zarr.json") is not None:
+        if self._metadata(".zgroup", GroupMetadata) is None:
             raise DatasetError(
-                f"{name}: found a Zarr group of format 3, wanted format 2: it was not written by genie-lite; read it "
-                "with zarr and write it with genie_lite.data.write_dataset"
+                f"{name}: cannot be opened as a Zarr group of format 2 (found no .zgroup); check the path, and write a "
+                "group of another format with genie_lite.data.write_dataset"
             )
-        if found is None or found.get("zarr_format") != 2:
-            raise DatasetError(
-                f"{name}: cannot be opened as a Zarr group (found {'no' if found is None else 'a damaged'} .zgroup, "
-                f"wanted format 2); check the path, or {RECOLLECT}"
-            )
-        self.attributes = self._attributes()
+        attributes = self._metadata(".zattrs", Attributes) or Attributes()
+        self.attributes: dict[str, Any] = attributes.model_dump(exclude_unset=True)
 
     def __contains__(self, array: str) -> bool:
         return self.exists(f"{array}/.zarray")
@@ -93,10 +77,12 @@ class ZarrGroup:
         import zarr
         from zarr.storage import FsspecStore, LocalStore, StorePath
 
-        found = self._json(f"{array}/.zarray")
+        found = self._metadata(f"{array}/.zarray", ArrayMetadata)
         if found is None:
             raise MissingArrayError(f"{self.name}: videos without {array}; collect videos of a game to have them")
-        checked = checked_metadata(found, array, f"{self.name}/{array}")
+        found.check(array, f"{self.name}/{array}/.zarray")
+        checked = found.model_dump() | {"fill_value": 0, "filters": None}
+        checked["compressor"] |= {"id": WholeBlosc.codec_id}
         store: Any = (
             LocalStore(self.local, read_only=True) if self.local else FsspecStore.from_url(self.name, read_only=True)
         )
@@ -104,24 +90,8 @@ class ZarrGroup:
         opened.check_files()
         return opened
 
-    def _attributes(self) -> dict[str, Any]:
-        attributes = self._json(".zattrs") or {}
-        for key, kind in ATTRIBUTES.items():
-            value = attributes.get(key)
-            if value is not None and type(value) is not kind:
-                raise DatasetError(
-                    f"{self.name}/.zattrs: found {key} {_short(value)}, wanted {kind.__name__}; {RECOLLECT}"
-                )
-        levels = attributes.get("levels", [0, 1])
-        if len(levels) != 2 or any(type(level) is not int for level in levels):
-            raise DatasetError(
-                f"{self.name}/.zattrs: found levels {_short(levels)}, wanted [first, number of levels]; {RECOLLECT}"
-            )
-        return attributes
-
-    def _json(self, key: str) -> dict[str, Any] | None:
+    def _metadata(self, key: str, model: type[Model]) -> Model | None:
         """One metadata file, or None where there is none."""
-        where = f"{self.name}/{key}"
         try:
             if self.local and os.path.lexists(self.local / key) and not (self.local / key).is_file():
                 raise OSError("no regular file")
@@ -129,14 +99,11 @@ class ZarrGroup:
                 content = file.read(MAX_METADATA + 1)
             if len(content) > MAX_METADATA:
                 raise OSError(f"over {MAX_METADATA:,} bytes")
-            tree = json.loads(content)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except Exception as error:  # noqa: BLE001 - each driver has errors of its own
-            raise DatasetError(f"{where}: unreadable ({_said(error)}); the dataset is damaged, {RECOLLECT}") from error
-        if not isinstance(tree, dict):
-            raise DatasetError(f"{where}: found {_short(tree)}, wanted a mapping; the dataset is damaged, {RECOLLECT}")
-        return tree
+            raise DatasetError(f"{self.name}/{key}: unreadable ({_said(error)}); {RECOLLECT}") from error
+        return parse(model, content, f"{self.name}/{key}")
 
 
 class ZarrArray:
@@ -199,54 +166,6 @@ class ZarrArray:
 def read_attributes(path: Path) -> dict[str, Any]:
     """The attributes of a local dataset, finished or not; empty where there is none."""
     return ZarrGroup(str(path)).attributes if (path / ".zgroup").exists() else {}
-
-
-def checked_metadata(found: dict[str, Any], array: str, where: str) -> dict[str, Any]:
-    """The metadata of an array if they describe it in genie-lite's format, and no more; else DatasetError."""
-    dtype, ndim = ARRAYS[array]
-    wanted = {"zarr_format": 2, "dtype": dtype, "order": "C", "filters": None, "dimension_separator": "."}
-    problems = [
-        f"{key} {_short(found.get(key))} (wanted {value!r})"
-        for key, value in wanted.items()
-        if (found.get(key) or value if value in (None, ".") else found.get(key)) != value
-    ]
-    shape, chunks = found.get("shape"), found.get("chunks")
-    if not _sizes(shape, 0) or not _sizes(chunks, 1) or len(shape) != ndim or shape[1:] != chunks[1:]:
-        problems.append(
-            f"shape {_short(shape)} in chunks {_short(chunks)} (wanted {ndim} axes, chunks along the first only)"
-        )
-    elif shape[0] > MAX_FRAMES or math.prod(chunks) * np.dtype(dtype).itemsize > MAX_CHUNK:
-        problems.append(
-            f"shape {shape} in chunks {chunks} (wanted {MAX_FRAMES:,} frames and {MAX_CHUNK:,} bytes a chunk at most)"
-        )
-    compressor = _blosc(found.get("compressor"))
-    if compressor is None:
-        problems.append(f"compressor {_short(found.get('compressor'))} (wanted Blosc)")
-    if problems:
-        raise DatasetError(
-            f"{where}/.zarray: found {'; '.join(problems)}; if the dataset is not damaged, write it anew with "
-            "genie_lite.data.write_dataset"
-        )
-    return {**wanted, "shape": shape, "chunks": chunks, "fill_value": 0, "compressor": compressor}
-
-
-def _blosc(compressor: Any) -> dict[str, Any] | None:
-    """The settings of a Blosc codec that are known and possible; None for anything else."""
-    limits = {"clevel": range(10), "shuffle": range(-1, 3), "blocksize": range(2**31)}
-    if not isinstance(compressor, dict) or compressor.get("id") != "blosc" or compressor.get("cname") not in CODECS:
-        return None
-    settings = {key: compressor.get(key, 0) for key in limits}
-    if any(type(value) is not int or value not in limits[key] for key, value in settings.items()):
-        return None
-    return {"id": WholeBlosc.codec_id, "cname": compressor["cname"], **settings}
-
-
-def _sizes(value: Any, least: int) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(type(n) is int and least <= n < 2**40 for n in value)
-
-
-def _short(value: Any) -> str:
-    return reprlib.repr(value)
 
 
 def _said(error: BaseException) -> str:

@@ -205,14 +205,14 @@ DAMAGE = {
     "missing chunk": (lambda p: (p / "frames" / "2.0.0.0").unlink(), "found 4 chunk files of frames, wanted 5"),
     "missing frames": (lambda p: shutil.rmtree(p / "frames"), "found no frames; this Zarr group"),
     "frames cut off": (lambda p: edit(p / "frames" / ".zarray", shape=[60, 8, 12, 3]), "reach frame 63, .*truncated"),
-    "wrong dtype": (lambda p: edit(p / "frames" / ".zarray", dtype="<f4"), r"dtype '<f4' \(wanted '|u1'\)"),
+    "wrong dtype": (lambda p: edit(p / "frames" / ".zarray", dtype="<f4"), "found dtype '<f4' .*should be"),
     "wrong shape": (
         lambda p: edit(p / "frames" / ".zarray", shape=[153, 96], chunks=[32, 96]),
-        r"wanted 4 axes, chunks along the first only",
+        "with 4 axes, in chunks along the first",
     ),
     "not finished": (lambda p: edit(p / ".zattrs", complete=False), "stopped after 153 frames; run the same"),
     "no group": (lambda p: (p / ".zgroup").unlink(), "cannot be opened as a Zarr group"),
-    "no json": (lambda p: (p / ".zattrs").write_text("{"), ".zattrs: unreadable"),
+    "no json": (lambda p: (p / ".zattrs").write_text("{"), ".zattrs: found it .*Invalid JSON"),
 }
 
 
@@ -322,20 +322,12 @@ def test_what_is_no_file_is_never_waited_for(path: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("complete", "yes"),
-        ("frames_written", "many"),
-        ("levels", [1]),
-        ("levels", 5),
-        ("frame_stride", None),
-        ("game", 7),
-    ],
+    ("key", "value"), [("complete", "yes"), ("frames_written", "many"), ("levels", [1]), ("levels", 5), ("game", 7)]
 )
 def test_attributes_of_the_wrong_type_are_named(path: Path, key: str, value: object) -> None:
     edit(path / ".zattrs", **{key: value})
-    problems = check_dataset(path)
-    assert problems == [] if value is None else f"found {key} {value!r}, wanted" in problems[0]
+    (problem,) = check_dataset(path)
+    assert f".zattrs: found {key}" in problem
 
 
 def test_collected_videos_without_their_env_actions_are_damaged(path: Path) -> None:
@@ -361,7 +353,7 @@ def test_missing_and_foreign_paths_are_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="was not written by genie-lite"):
         open_dataset(tmp_path / "other.zarr")
     zarr.open_group(str(tmp_path / "newer.zarr"), mode="w", zarr_format=3)
-    with pytest.raises(DatasetError, match="found a Zarr group of format 3, wanted format 2"):
+    with pytest.raises(DatasetError, match="cannot be opened as a Zarr group of format 2"):
         open_dataset(tmp_path / "newer.zarr")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "letter.txt").write_text("dear reader")

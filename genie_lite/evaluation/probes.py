@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from genie_lite import nn
 from genie_lite.evaluation.bootstrap import EvaluationError, Interval, clip_weights, interval
 from genie_lite.evaluation.motion import Motion
 
@@ -40,7 +42,7 @@ def code_usage(codes: np.ndarray, num_codes: int) -> CodeUsage:
 
 def perplexity(shares: np.ndarray) -> np.ndarray:
     """Exponential of the entropy of `shares` [..., K]."""
-    return np.exp(_entropy(shares, -1))
+    return nn.perplexity(torch.from_numpy(np.asarray(shares))).numpy()
 
 
 def mutual_information(first: np.ndarray, second: np.ndarray) -> float:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from genie_lite.config import StageConfig
-from genie_lite.nn import VectorQuantizer
+from genie_lite.nn import VectorQuantizer, perplexity
 
 GRACE = 100  # steps from the start that are not judged: codes begin anywhere
 ROUNDS = 10  # of restarts that are not judged either, where idle codes restart
@@ -80,7 +80,7 @@ def shortage(shares: Tensor, factor: float = 1.0) -> str | None:
     `factor` raises what is wanted. The effective number of codes is the exponential of the entropy of the shares.
     """
     num_codes = len(shares)
-    effective = float(torch.exp(torch.special.entr(shares).sum()))
+    effective = float(perplexity(shares))
     wanted = min(factor * max(LEAST_EFFECTIVE * num_codes, 1.5), 0.95 * num_codes)
     if effective < wanted:
         return f"found {effective:.1f} of {num_codes} codes in use (effective number), wanted {wanted:.1f} or more"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from genie_lite import load_config
+from genie_lite import load_config, presets
 from genie_lite.api import CheckpointError, Genie
 from genie_lite.config import ModelConfig
 from genie_lite.models import DynamicsModel, LatentActionModel, PatchTokenizer, VideoTokenizer, build_dynamics
@@ -74,6 +74,13 @@ def test_the_papers_presets_are_the_papers_models(preset):
     assert type(genie.tokenizer) is VideoTokenizer and type(genie.dynamics) is DynamicsModel
     if preset == "paper":
         assert type(genie.latent_action) is LatentActionModel
+
+
+@pytest.mark.parametrize("preset", ["paper", "platformers", *(name for name in presets() if "scaling/" in name)])
+def test_the_papers_presets_count_the_quantizers_loss_in_full(preset):
+    model = load_config(preset).model
+    assert model.tokenizer.codebook.loss_weight == model.latent_action.codebook.loss_weight == 1
+    assert load_config("laptop").model.tokenizer.codebook.loss_weight == 0.1  # as the shipped checkpoints were trained
 
 
 @pytest.mark.parametrize("direction", ["encode", "decode"])

@@ -1,8 +1,8 @@
 """The reference that speeds are compared with: the same three models, written the obvious PyTorch way.
 
-Separate q, k, v layers, scaled_dot_product_attention, LayerNorm modules, logits of every token, float32 throughout,
-AdamW for every parameter, and no cache: what open reproductions of Genie do. tests/unit/test_benchmarks.py holds it
-equal in function to the package, whose weights it takes. Shapes: see genie_lite.config.
+Separate q, k and v layers, scaled_dot_product_attention, LayerNorm modules, logits of every token, float32 throughout,
+AdamW for every parameter, and no cache: what open reproductions of Genie do. It takes the package's weights, and
+tests/unit/test_benchmarks.py checks that it computes the same function. Shapes: see genie_lite.config.schema.
 """
 
 from __future__ import annotations
@@ -15,11 +15,21 @@ from torch import Tensor, nn
 from benchmarks.plain_parts import PlainQuantizer, PlainTransformer
 from genie_lite.api import Genie
 from genie_lite.config import Config, ModelConfig
+from genie_lite.models import DynamicsModel, LatentActionModel, PatchTokenizer, VideoTokenizer
+from genie_lite.models.dynamics_variants import ExtendedDynamicsModel
+from genie_lite.models.latent_action_variants import ExtendedLatentActionModel
 from genie_lite.nn import Patches
+
+# The package's models that have a plain counterpart here.
+KNOWN = {
+    "tokenizer": (VideoTokenizer, PatchTokenizer),
+    "latent_action": (LatentActionModel, ExtendedLatentActionModel),
+    "dynamics": (DynamicsModel, ExtendedDynamicsModel),
+}
 
 
 class PlainGenie(nn.Module):
-    """The tokenizer, the latent action model and the dynamics model, with the loss of each training stage."""
+    """The tokenizer, the latent action model and the dynamics model, and what each training stage minimises."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -49,7 +59,14 @@ class PlainGenie(nn.Module):
 
 
 def plain_copy(genie: Genie) -> PlainGenie:
-    """A PlainGenie with the weights of `genie`, on its device. RuntimeError when a weight is missing or left over."""
+    """A PlainGenie with the weights of `genie`, on its device.
+
+    Raises ValueError for a variant of a model that the reference does not have.
+    """
+    for part, kinds in KNOWN.items():
+        if type(getattr(genie, part)) not in kinds or genie.config.model.tokenizer.attention != "st":
+            found = f"{type(getattr(genie, part)).__name__}, attention {genie.config.model.tokenizer.attention!r}"
+            raise ValueError(f"{part}: found {found}; the plain reference does not have this variant")
     plain = PlainGenie(genie.config)
     wanted = plain.state_dict()
     weights: dict[str, Tensor] = {}
@@ -100,7 +117,7 @@ class PlainTokenizer(nn.Module):
         vectors, tokens, quantizer_loss = self.quantizer(self.latents(frames))
         reconstruction = self.decode_vectors(vectors)
         error = F.mse_loss(reconstruction, frames)
-        return reconstruction, tokens, error if self.given else error + 0.1 * quantizer_loss
+        return reconstruction, tokens, error if self.given else error + quantizer_loss
 
     def latents(self, frames: Tensor) -> Tensor:
         if self.given:
@@ -149,7 +166,7 @@ class PlainLatentAction(nn.Module):
         if self.settings.loss == "relative":
             changes = (future - past).square().mean(dim=(2, 3, 4), keepdim=True)
             error = error * changes.mean() / (changes + changes.mean() / 2)
-        return prediction, codes, error.mean() + 0.1 * quantizer_loss
+        return prediction, codes, error.mean() + quantizer_loss
 
     def latents(self, frames: Tensor) -> Tensor:
         if self.settings.difference_input:
@@ -186,15 +203,21 @@ class PlainDynamics(nn.Module):
         masked[:, 0] = False
         visible = tokens
         if self.settings.corruption:
-            wrong = torch.rand(tokens.shape, device=tokens.device, generator=generator) < self.settings.corruption
-            noise = torch.randint(self.num_tokens, tokens.shape, device=tokens.device, generator=generator)
-            visible = torch.where(wrong, noise, tokens)
+            clips = rearrange(tokens, "b t n -> b (t n)")
+            share = torch.rand(len(clips), 1, 1, device=tokens.device, generator=generator) * self.settings.corruption
+            wrong = torch.rand(tokens.shape, device=tokens.device, generator=generator) < share
+            other = torch.randint(clips.shape[1], clips.shape, device=tokens.device, generator=generator)
+            visible = torch.where(wrong, clips.gather(1, other).view_as(tokens), tokens)
+        counted = masked
+        if self.settings.loss_share < 1:
+            draw = torch.rand(tokens.shape, device=tokens.device, generator=generator)
+            counted = masked & (draw < self.settings.loss_share)
         logits = self.logits(torch.where(masked, self.num_tokens, visible), action_vectors, visible)
         error = F.cross_entropy(rearrange(logits, "b t n k -> b k t n"), tokens, reduction="none")
-        return (error * masked).sum() / masked.sum()
+        return (error * counted).sum() / counted.sum()
 
     def logits(self, tokens: Tensor, action_vectors: Tensor, complete: Tensor | None = None) -> Tensor:
-        """Scores [B, T, N, K]; no action leads to the first frame. `complete` are the same tokens with none hidden."""
+        """Scores [B, T, N, K]; no action leads to the first frame. `complete` are the same tokens, none masked."""
         actions = F.pad(self.action_embedding(action_vectors.detach()), (0, 0, 1, 0))[:, :, None]
         x = self.token_embedding(tokens) + self.positions + actions
         if self.settings.previous_input:

@@ -1,4 +1,4 @@
-"""What the plain reference's models are made of: a quantizer, and an ST-transformer over time and space."""
+"""Building blocks of the plain reference: a quantizer, and an ST-transformer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genie_lite.config import CodebookConfig, TransformerConfig
 
 
 class PlainQuantizer(nn.Module):
-    """Latents -> vectors of the nearest codes, the codes, the loss; codes learn by gradient or by running means."""
+    """Latents -> vectors of the nearest codes, the codes, the loss. Codes learn by gradient or by running means."""
 
     usage: Tensor
     idle_steps: Tensor
@@ -34,7 +34,7 @@ class PlainQuantizer(nn.Module):
         loss = self.settings.commitment * F.mse_loss(latents, vectors.detach())
         if self.settings.update == "gradient":
             loss = loss + F.mse_loss(vectors, latents.detach())
-        return latents + (vectors - latents).detach(), codes, loss
+        return latents + (vectors - latents).detach(), codes, self.settings.loss_weight * loss
 
     def nearest(self, latents: Tensor) -> Tensor:
         distances = torch.cdist(self.place(latents).flatten(0, -2), self.place(self.codebook))
@@ -96,7 +96,7 @@ class PlainBlock(nn.Module):
 
 
 class PlainAttention(nn.Module):
-    """Attention along the third axis of x [B, M, L, D]; with a window, L is time: causal, rotary, that far back."""
+    """Attention along the third axis of x [B, M, L, D]. With a window, L is time: causal, rotary, that many frames."""
 
     def __init__(self, settings: TransformerConfig, window: int | None = None) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class PlainAttention(nn.Module):
 
 
 def rotary(x: Tensor) -> Tensor:
-    """Turn x [..., L, d] by angles that grow with the place along L (Su et al., 2021)."""
+    """Rotate pairs of columns of x [..., L, d] by angles that grow along L (Su et al., 2021)."""
     length, half = x.shape[-2], x.shape[-1] // 2
     rates = 10_000.0 ** (-torch.arange(half, device=x.device) / half)
     angles = torch.arange(length, device=x.device)[:, None] * rates

@@ -1,8 +1,8 @@
-"""Playing without a cache: every MaskGIT step runs every frame of the window again.
+"""Playing without a cache: every MaskGIT step computes every frame of the window again.
 
-`crop` True is what open reproductions do: they keep the newest `context_frames` frames and forget the rest. It is the
-cheaper way, and the one that speeds are compared with. False is exact: all frames played so far are run again, each
-seeing what it saw when it was played (the sliding window, in every layer). The two agree until the window is full.
+With `crop`, only the newest `context_frames` frames are kept, as open reproductions do; it is the cheaper way, and the
+one that speeds are compared with. Without it, all frames so far are computed again, each seeing what it saw when it was
+played (the sliding window, in every layer), which is exact. The two agree until the window is full.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from genie_lite.inference.maskgit import masked_after
 class PlainPlay:
     """Worlds [B] that grow by a frame a `step`, from prompt frames [B, T, H, W, C], float in [0, 1].
 
-    Random numbers are those of genie_lite's Rollout: seeded by `seed` and the new frame's index, drawn in its order.
+    Random numbers are those of `genie_lite.inference.Rollout`: same seed for a frame, drawn in the same order.
     """
 
     @torch.no_grad()
     def __init__(self, plain: PlainGenie, prompt: Tensor, sampling: SamplingConfig, seed: int, crop: bool) -> None:
         if sampling.ordering != "random":
-            raise ValueError(f"ordering: found {sampling.ordering!r}, wanted 'random', the only one the reference has")
+            raise ValueError(f"ordering: found {sampling.ordering!r}, wanted 'random': the reference has no other")
         self.plain, self.sampling, self.seed = plain, sampling, seed
         self.past = plain.config.model.context_frames - 1 if crop else None  # frames kept beside the new one
         self.tokens = plain.tokenizer.encode(prompt)  # [B, T, N]
@@ -53,7 +53,7 @@ class PlainPlay:
             logits = model.logits(torch.cat([self.tokens, new[:, None]], dim=1), vectors)[:, -1]
             new = torch.where(new == mask, self.draw(logits, points), new)
             remaining = masked_after(step + 1, steps, new.shape[1], self.sampling.schedule)
-            # The places that come first in a fixed random order stay hidden longest.
+            # Positions that come first in a fixed random order stay masked longest.
             new = new.scatter(1, order.argsort(dim=1)[:, :remaining], mask)
             if not remaining:
                 break

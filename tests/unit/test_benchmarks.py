@@ -1,4 +1,4 @@
-"""What benchmarks compare is equal in function, what they count is counted right, and the program runs."""
+"""What the benchmarks compare computes the same function, what they count is right, and the program runs."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ PATCHES = {
     "model.tokenizer.codebook.update": "fixed",
     "model.tokenizer.codebook.restart_after": 0,
     "model.dynamics.previous_input": True,
+    "model.dynamics.corruption": 0.4,
+    "model.dynamics.loss_share": 0.5,
     "model.latent_action.loss": "relative",
 }
 
@@ -99,6 +101,14 @@ def test_the_plain_models_compute_what_the_packages_do(genie, frames):
     wanted = genie.dynamics.logits(tokens, vectors)
     torch.testing.assert_close(plain.dynamics.logits(tokens, vectors), wanted, atol=1e-4, rtol=0)
     assert wanted.std() > 0.1
+    losses = [model.dynamics(tokens, vectors, torch.Generator().manual_seed(0)) for model in (plain, genie)]
+    torch.testing.assert_close(losses[0], losses[1].loss, atol=1e-4, rtol=0)
+
+
+def test_a_variant_that_the_reference_does_not_have_is_refused():
+    for settings in ({"model.latent_action.inputs": "tokens"}, {"model.tokenizer.attention": "full"}):
+        with pytest.raises(ValueError, match="the plain reference does not have this variant"):
+            plain_copy(Genie(load_config("tiny", settings)))
 
 
 @pytest.mark.parametrize("stage", ["tokenizer", "genie"])

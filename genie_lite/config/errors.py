@@ -88,7 +88,8 @@ def _explain(problem: Any, kind: Any) -> str:
     if what == "missing":  # the second value of a pair
         place = place[:-1]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
-    wanted = WANTED[what].format(**context) if what in WANTED else problem["msg"]
+    limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in context.items()}
+    wanted = WANTED[what].format(**limits) if what in WANTED else problem["msg"]
     return _mismatch(key or "config", problem["input"], wanted)
 
 

@@ -16,7 +16,7 @@ from genie_lite.config import COURSE_STAGES, ConfigError, StageConfig, load_conf
 
 Status = Literal["ok", "note", "missing"]
 INSTALL = "pip install -c constraints.txt -e ."
-OLDEST, NEWEST = (3, 10), (3, 13)
+OLDEST, NEWEST = (3, 11), (3, 13)
 # Stages that the course's notebooks train, as config.training names them.
 
 
@@ -75,8 +75,8 @@ def examine() -> Report:
 def _python() -> Finding:
     found = platform.python_version()
     if OLDEST <= sys.version_info[:2] <= NEWEST:
-        return Finding("Python", "ok", found, "supported (3.10 to 3.13)")
-    return Finding("Python", "missing", found, "not supported; make a new environment with Python 3.10 to 3.13")
+        return Finding("Python", "ok", found, "supported (3.11 to 3.13)")
+    return Finding("Python", "missing", found, "not supported; make a new environment with Python 3.11 to 3.13")
 
 
 def _torch() -> Finding:
@@ -166,7 +166,7 @@ def _budget(stage: StageConfig) -> str:
 
 def _procgen() -> Finding:
     distribution = machine.procgen_distribution()
-    if machine.installed("procgen"):
+    if machine.installed("procgen") or machine.installed("procgen_gym"):
         version = machine.version(distribution or "procgen") or "unknown version"
         return Finding("procgen", "ok", f"{version}", "collects as many CoinRun videos as you like")
     if distribution:

@@ -63,11 +63,10 @@ def teraflops(dtype: str, device: str, size: int = 512, seconds: float = 0.15) -
 
 
 def procgen_distribution() -> str | None:
-    """The package on PyPI with a procgen wheel for this Python and machine (pyproject.toml has the same in markers)."""
-    python, machine = sys.version_info[:2], (platform.system(), platform.machine())
-    if python == (3, 10) and machine in {("Linux", "x86_64"), ("Windows", "AMD64"), ("Darwin", "x86_64")}:
-        return "procgen"
-    return "procgen-mirror" if python in ((3, 11), (3, 12)) and machine == ("Linux", "x86_64") else None
+    """The package on PyPI with procgen's games for this Python and machine (pyproject.toml has the same in markers)."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return None
+    return {(3, 11): "procgen-mirror", (3, 12): "procgen-mirror", (3, 13): "procgen-gym"}.get(sys.version_info[:2])
 
 
 def find_chromium() -> str | None:

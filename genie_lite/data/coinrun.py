@@ -7,12 +7,8 @@ appending need: a video collected in ten sittings equals one collected in one.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import importlib.util
-import io
 import os
-import platform
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +20,7 @@ from genie_lite.config import DataConfig
 from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError
 from genie_lite.data.policies import PLAYERS
+from genie_lite.data.procgen_games import import_procgen
 from genie_lite.data.writer import DatasetWriter, existing_attributes
 from genie_lite.data.zarr_store import CHUNK_FRAMES, LEVEL, writing
 
@@ -31,11 +28,6 @@ Split = Literal["train", "test"]
 LONGEST_EPISODE = 1_000  # game steps, after which procgen ends an episode of CoinRun
 FRAME_SHAPE = (64, 64, 3)
 STILL = 4
-
-
-def procgen_available() -> bool:
-    """Whether this Python has procgen, and so can collect new videos."""
-    return importlib.util.find_spec("procgen") is not None
 
 
 def collect(
@@ -86,7 +78,7 @@ def _collect(
         **collection_settings(data, split),
         "frame_stride": data.action_repeat,
         "policy_odds": PLAYERS[data.policy].odds,
-        "versions": {name: _version(name) for name in ("genie-lite", "procgen", "procgen-mirror", "numpy")},
+        "versions": {name: _version(name) for name in ("genie-lite", "procgen-mirror", "procgen-gym", "numpy")},
     }
     writer = DatasetWriter(
         path, FRAME_SHAPE, attributes, arrays=("env_actions", "level_seeds"), level=level, chunk_frames=chunk_frames
@@ -128,21 +120,6 @@ def settings_differ(found: dict[str, Any], settings: dict[str, Any]) -> str:
         for key, value in settings.items()
         if found.get(key) != value
     )
-
-
-def import_procgen() -> Any:
-    """The procgen module, without the notice that old gym prints; DatasetError where there is none."""
-    try:
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-            import procgen
-    except (ImportError, OSError) as error:
-        raise DatasetError(
-            f"collecting needs procgen, which is missing on {platform.system()} {platform.machine()} with Python "
-            f"{platform.python_version()} ({error}). Wheels exist for Linux x86-64: `pip install procgen` up to Python "
-            "3.10, `pip install procgen-mirror` on 3.11 and 3.12. Without it everything else works from the videos "
-            "that ship: genie_lite.data.sample_dataset('train')"
-        ) from error
-    return procgen
 
 
 class _Envs:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from genie_lite.config import Config
-from genie_lite.data.coinrun import Split, collect, collection_settings, procgen_available, settings_differ
+from genie_lite.data.coinrun import Split, collect, collection_settings, settings_differ
 from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError
+from genie_lite.data.procgen_games import procgen_available
 from genie_lite.data.zarr_group import read_attributes
 from genie_lite.data.zarr_store import unwritable
 from genie_lite.storage import whole_folder

@@ -274,7 +274,7 @@ def test_without_procgen_collecting_says_so_and_the_course_takes_the_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "procgen", None)
-    monkeypatch.setattr(coinrun.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "procgen_gym", None)
     assert not procgen_available()
     with pytest.raises(DatasetError, match=r"needs procgen, which is missing on \w+ .*Python 3.*sample_dataset"):
         collect(SMALL, tmp_path / "videos", frames=100, progress=False)
@@ -352,7 +352,10 @@ def test_settings_make_the_videos_that_they_always_made(tmp_path: Path) -> None:
     turns = {"policy": "uniform", "action_repeat": 1, "frames_per_level": 60}
     hard = dataclasses.replace(easy, distribution_mode="hard", backgrounds=True, restrict_themes=False, **turns)
     videos = collect(hard, tmp_path / "hard", frames=1_000, progress=False)  # chunks that span streams and blocks
-    assert digest(videos) == "b6d1d938f40a302b71344bcdbb2fd60d0e80cf627752f5bc8a1edf6f29db16f2"
+    assert digest(videos) in {
+        "b6d1d938f40a302b71344bcdbb2fd60d0e80cf627752f5bc8a1edf6f29db16f2",
+        "09639fab003bdc6504d587155f60a78a06dc7c642ed810a266b1cb02e3753c1a",  # procgen-gym: pixels of some backgrounds
+    }
 
 
 @needs_procgen

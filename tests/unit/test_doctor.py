@@ -81,7 +81,7 @@ def test_an_old_torch_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert examine()["torch"].status == "missing"
 
 
-@pytest.mark.parametrize("python", [(3, 9), (3, 14)])
+@pytest.mark.parametrize("python", [(3, 10), (3, 14)])
 def test_an_unsupported_python_is_missing(monkeypatch: pytest.MonkeyPatch, python: tuple[int, int]) -> None:
     on(monkeypatch, python, "Linux", "x86_64")
     assert examine()["Python"].status == "missing"
@@ -90,14 +90,13 @@ def test_an_unsupported_python_is_missing(monkeypatch: pytest.MonkeyPatch, pytho
 @pytest.mark.parametrize(
     ("python", "system", "architecture", "distribution"),
     [
-        ((3, 10), "Linux", "x86_64", "procgen"),
-        ((3, 10), "Windows", "AMD64", "procgen"),
-        ((3, 10), "Darwin", "arm64", None),
+        ((3, 12), "Darwin", "arm64", None),
         ((3, 11), "Linux", "x86_64", "procgen-mirror"),
         ((3, 12), "Linux", "x86_64", "procgen-mirror"),
         ((3, 11), "Windows", "AMD64", None),
         ((3, 12), "Linux", "aarch64", None),
-        ((3, 13), "Linux", "x86_64", None),
+        ((3, 13), "Linux", "x86_64", "procgen-gym"),
+        ((3, 13), "Windows", "AMD64", None),
     ],
 )
 def test_no_procgen_is_a_note_that_tells_why_and_what_still_works(
@@ -105,7 +104,7 @@ def test_no_procgen_is_a_note_that_tells_why_and_what_still_works(
 ) -> None:
     on(monkeypatch, python, system, architecture)
     assert machine.procgen_distribution() == distribution
-    finding = without(monkeypatch, "procgen", "procgen-mirror")["procgen"]
+    finding = without(monkeypatch, "procgen", "procgen_gym")["procgen"]
     assert finding.status == "note"
     assert (distribution or architecture) in finding.found
     assert "videos that ship" in finding.meaning
@@ -119,7 +118,7 @@ def test_markers_of_the_dependencies_agree_with_doctor(repository: Path) -> None
     wanted = [requirements.Requirement(text) for text in project["dependencies"]]
     platforms = {"linux": ("Linux", ("x86_64", "aarch64")), "win32": ("Windows", ("AMD64", "ARM64")),
                  "darwin": ("Darwin", ("x86_64", "arm64"))}  # fmt: skip
-    for minor in (10, 11, 12, 13):
+    for minor in (11, 12, 13):
         for sys_platform, (system, architectures) in platforms.items():
             for architecture in architectures:
                 here = {"python_version": f"3.{minor}", "sys_platform": sys_platform, "platform_machine": architecture}
@@ -127,7 +126,8 @@ def test_markers_of_the_dependencies_agree_with_doctor(repository: Path) -> None
                 with pytest.MonkeyPatch.context() as patch:
                     on(patch, (3, minor), system, architecture)
                     distribution = machine.procgen_distribution()
-                assert chosen == ({distribution, "numpy"} if distribution else set()), (here, chosen)
+                companions = {"numpy"} if distribution == "procgen-mirror" else set()
+                assert chosen == ({distribution, *companions} if distribution else set()), (here, chosen)
 
 
 def test_missing_videos_and_checkpoint_are_named(quick: Path) -> None:

@@ -1,0 +1,75 @@
+"""Procgen's games: the package that has them for this Python, and one interface for both packages."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import platform
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from genie_lite.data.errors import DatasetError
+
+
+def procgen_available() -> bool:
+    """Whether this Python has procgen, and so can collect new videos."""
+    return any(importlib.util.find_spec(module) is not None for module in ("procgen", "procgen_gym"))
+
+
+def import_procgen() -> Any:
+    """Something with procgen's class ProcgenGym3Env; DatasetError where no package has the games.
+
+    On Python 3.11 and 3.12 it is the module procgen (package procgen-mirror), without the notice that its old gym
+    prints. On Python 3.13 it is the module procgen_gym, the same C++ code behind another interface.
+    """
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            if importlib.util.find_spec("procgen") is None and importlib.util.find_spec("procgen_gym") is not None:
+                return SimpleNamespace(ProcgenGym3Env=_GymGames)
+            import procgen
+    except (ImportError, OSError) as error:
+        raise DatasetError(
+            f"collecting needs procgen, which is missing on {platform.system()} {platform.machine()} with Python "
+            f"{platform.python_version()} ({error}). Wheels exist for Linux x86-64: `pip install procgen-mirror` on "
+            "Python 3.11 and 3.12, `pip install procgen-gym` on 3.13. Without it everything else works from the videos "
+            "that ship: genie_lite.data.sample_dataset('train')"
+        ) from error
+    return procgen
+
+
+class _GymGames:
+    """The games of procgen-gym, used as those of procgen's ProcgenGym3Env are."""
+
+    def __init__(self, num: int, **options: Any) -> None:
+        from procgen_gym import ProcgenVecEnv
+
+        self._games = ProcgenVecEnv(num, **options)
+        self._frames, self._info = self._games.reset()
+        self._rewards, self._first = np.zeros(num, np.float32), np.ones(num, bool)
+
+    def act(self, actions: np.ndarray) -> None:
+        self._frames, self._rewards, self._first, _, self._info = self._games.step(actions)
+
+    def observe(self) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+        return self._rewards, {"rgb": self._frames}, self._first
+
+    def get_info(self) -> list[dict[str, Any]]:
+        return [{name: values[game] for name, values in self._info.items()} for game in range(len(self._first))]
+
+    def get_state(self) -> list[bytes]:
+        states: list[bytes] = self._games.get_state()
+        return states
+
+    def set_state(self, states: Sequence[bytes]) -> None:
+        self._games.set_state(states)
+        self._frames, self._info = self._games.reset()  # which only looks again
+
+    def callmethod(self, name: str, *arguments: Any) -> Any:
+        return getattr(self, name)(*arguments)
+
+    def close(self) -> None:
+        self._games.close()

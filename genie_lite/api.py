@@ -17,12 +17,13 @@ from genie_lite.inference.action_prior import ActionPrior
 from genie_lite.inference.arrays import frames_to_tensor, to_uint8, tokens_to_tensor
 from genie_lite.inference.compute import computing
 from genie_lite.models import GenieModel
-from genie_lite.models.complete_past import CompletePastDynamicsModel
+from genie_lite.models.action_prior import ActionPriorNetwork
 from genie_lite.storage import CheckpointError
 
 __all__ = ["CheckpointError", "Genie"]
 
 RUNNING_SUMS = ("quantizer.latent_sums", "quantizer.idle_steps")  # of a codebook, between two training steps
+PRIOR_FILE, PRIOR_PREFIX = "action_prior.safetensors", "action_prior_network."
 
 
 class Genie(GenieModel):
@@ -43,8 +44,7 @@ class Genie(GenieModel):
     @property
     def action_prior(self) -> ActionPrior | None:
         """Which latent action is likely to come next, for worlds that have learned it; else None."""
-        known = isinstance(self.dynamics, CompletePastDynamicsModel)
-        return ActionPrior(self, self.precision) if known else None
+        return ActionPrior(self, self.precision) if ActionPrior.known(self) else None
 
     # ------------------------------------------------------------------------------------------------ the models
 
@@ -136,6 +136,7 @@ class Genie(GenieModel):
     def save(self, folder: str | Path, *, dtype: torch.dtype | None = None) -> Path:
         """Write a checkpoint folder, whole or not at all: config.json, model.safetensors, and card.json if any.
 
+        An action prior network goes to a file of its own, action_prior.safetensors, which older checkpoints lack.
         `dtype` torch.bfloat16 makes a checkpoint for sharing: half the size, and without the codebooks' running sums,
         which only further training would need.
         """
@@ -143,10 +144,14 @@ class Genie(GenieModel):
         if dtype is not None:
             tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
             tensors = {name: t for name, t in tensors.items() if not name.endswith(RUNNING_SUMS)}
+        prior = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PRIOR_PREFIX)}
+        prior = {name.removeprefix(PRIOR_PREFIX): tensor for name, tensor in prior.items()}
         with storage.whole_folder(folder) as draft:
             content = {"format_version": storage.FORMAT_VERSION, "config": config_to_dict(self.config)}
             storage.write_json(draft / "config.json", content)
             storage.write_tensors(draft / "model.safetensors", tensors)
+            if prior:
+                storage.write_tensors(draft / PRIOR_FILE, prior)
             if self.card:
                 storage.write_json(draft / "card.json", {"format_version": storage.FORMAT_VERSION, **self.card})
         return Path(folder)
@@ -170,6 +175,11 @@ class Genie(GenieModel):
         if shared:
             genie.tokenizer.quantizer.restart_sums()
             genie.latent_action.quantizer.restart_sums()
+        if (folder / PRIOR_FILE).is_file():
+            genie.action_prior_network = ActionPriorNetwork(config.model)
+            storage.load_into(
+                genie.action_prior_network, storage.read_tensors(folder / PRIOR_FILE), folder / PRIOR_FILE
+            )
         if (folder / "card.json").is_file():
             genie.card = storage.read_json(folder / "card.json")
         return genie.to(device).eval()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genie_lite.config import Config
+from genie_lite.models.action_prior import ActionPriorNetwork
 from genie_lite.models.build import build_dynamics, build_latent_action, build_tokenizer
 
 
@@ -21,6 +22,7 @@ class GenieModel(nn.Module):
         self.tokenizer = build_tokenizer(config.model)
         self.latent_action = build_latent_action(config.model)
         self.dynamics = build_dynamics(config.model)
+        self.action_prior_network: ActionPriorNetwork | None = None  # optional, trained last
 
     @property
     def num_latent_actions(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -31,6 +31,12 @@ UNWANTED_JUMP = 0.3  # factor for an action that jumps under a key that does not
 WEIGHT = 2.0  # of what an action does, against how plausible it is
 
 
+class Prior(Protocol):
+    """What says which latent action is likely to come next: genie_lite.inference.action_prior.ActionPrior."""
+
+    def log_probabilities(self, frames: np.ndarray) -> np.ndarray: ...
+
+
 class Controller:
     """Turns keys into latent actions, for one world or many.
 
@@ -39,12 +45,19 @@ class Controller:
     frames, by the world's action prior; without a prior plausibility is the share of the action in real videos.
 
     actions: motions as `describe_actions` returns them; None takes those of the world's card.
-    prior: gives log_probabilities [B, A] of frames uint8 [B, T, H, W, C]; "world" takes that of the world, if it has
-    one, None does without.
+    prior: gives log_probabilities [B, A] of frames uint8 [B, T, H, W, C]; "world" takes the world's own if it has one,
+    None does without.
     Raises ValueError where no motions are known.
     """
 
-    def __init__(self, genie: Genie, *, actions: Any = None, prior: Any = "world", weight: float = WEIGHT) -> None:
+    def __init__(
+        self,
+        genie: Genie,
+        *,
+        actions: Any = None,
+        prior: Prior | Literal["world"] | None = "world",
+        weight: float = WEIGHT,
+    ) -> None:
         source = genie.card.get("actions") if actions is None else actions
         labels = read_labels(source, genie.num_latent_actions)
         if labels is None:
@@ -53,7 +66,7 @@ class Controller:
                 "actions=genie_lite.evaluation.describe_actions(genie, dataset)"
             )
         self.genie = genie
-        self.prior = getattr(genie, "action_prior", None) if prior == "world" else prior
+        self.prior: Prior | None = genie.action_prior if prior == "world" else prior
         self.weight = weight
         shares = np.array([label.share or 0.0 for label in labels])
         shares = np.maximum(shares if shares.sum() else np.ones(len(labels)), 1e-3)
@@ -103,7 +116,7 @@ class Controller:
             raise ValueError(f"frames: found shape {list(frames.shape)}, expected [B, T, H, W, C], one past a key")
         if self.prior is None:
             return np.repeat(self._log_shares[None], len(frames), axis=0)
-        return np.asarray(self.prior.log_probabilities(frames), np.float64)
+        return self.prior.log_probabilities(frames)
 
     def _fit(self, across: int, jumps: bool) -> np.ndarray:
         """How well each latent action does what is meant, log [A]."""

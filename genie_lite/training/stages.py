@@ -196,6 +196,7 @@ def _with_fresh_parts(config: Config, base: Genie, parts: Sequence[str]) -> Geni
     genie.tokenizer.load_state_dict(base.tokenizer.state_dict())
     if "latent_action" not in parts:
         genie.latent_action.load_state_dict(base.latent_action.state_dict())
+        genie.action_prior_network = base.action_prior_network
     if "dynamics" in parts and config.model.dynamics.token_start == "codebook":
         codes = genie.tokenizer.quantizer.lookup(torch.arange(genie.dynamics.num_tokens))
         start_from_codes(genie.dynamics, codes)

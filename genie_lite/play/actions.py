@@ -130,11 +130,3 @@ def _label(entry: Any) -> ActionLabel:
             f"action descriptions: found {shown}, wanted dx and dy in pixels per frame, and share from 0 to 1 if given"
         )
     return label
-
-
-def by_direction(labels: list[ActionLabel]) -> list[list[int]]:
-    """Latent actions as their buttons stand when there are many: those that go up, level and down, left to right."""
-    rows: dict[str, list[int]] = {"↖↑↗": [], "←•→": [], "↙↓↘": []}
-    for action in sorted(range(len(labels)), key=lambda action: labels[action].dx):
-        next(row for glyphs, row in rows.items() if labels[action].glyph in glyphs).append(action)
-    return [row for row in rows.values() if row]

@@ -29,24 +29,6 @@ def to_png(picture: np.ndarray | Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def enlarge(frame: np.ndarray, scale: int) -> np.ndarray:
-    """Each pixel of [..., H, W, C] repeated `scale` times both ways."""
-    return frame.repeat(scale, axis=-3).repeat(scale, axis=-2)
-
-
-def filmstrip(frames: np.ndarray, slots: int, gap: int = 4) -> bytes:
-    """The last `slots` of frames uint8 [T, H, W, C], newest at the right, as one PNG.
-
-    Slots without a frame, and the gaps of `gap` pixels, are transparent, so the strip always has the same size.
-    """
-    height, width = frames.shape[1:3]
-    strip = Image.new("RGBA", (slots * width + (slots - 1) * gap, height))
-    shown = frames[-slots:]
-    for place, frame in enumerate(shown, start=slots - len(shown)):
-        strip.paste(to_image(frame), (place * (width + gap), 0))
-    return to_png(strip)
-
-
 def to_gif(frames: Iterable[np.ndarray], *, scale: int = 1, fps: float = 8.0) -> bytes:
     """Frames uint8 [H, W, C] as the bytes of a looping GIF; arguments as for `write_gif`."""
     return b"".join(_gif(frames, scale, fps))

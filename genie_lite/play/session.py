@@ -86,7 +86,7 @@ class PlaySession:
         if not isinstance(key, str) or key not in self.controller.keys:
             raise ActionError(f"key: found {key!r}, wanted one of {', '.join(self.controller.keys)}")
         with self._lock:
-            past = self._known(self.genie.context_frames)
+            past = self.known(self.genie.context_frames)
         return int(self.controller.latent_actions(past[None], [key])[0])
 
     @functools.cached_property
@@ -169,6 +169,11 @@ class PlaySession:
             frames = np.stack(self._frames[-count:])
             return frames, self._actions[len(self._actions) - len(frames) + 1 :]
 
+    def known(self, count: int) -> np.ndarray:
+        """The last frames, those of the prompt included, uint8 [T, H, W, C] with T <= count."""
+        with self._lock:
+            return np.concatenate([self.prompt[:-1], np.stack(self._frames[-count:])])[-count:]
+
     def save_gif(self, path: str | Path, scale: int = 4, fps: float = 8.0, *, last: int | None = None) -> Path:
         """Write what was played as a looping GIF, each pixel `scale` pixels wide, and return its path.
 
@@ -197,10 +202,6 @@ class PlaySession:
     def temperature(self) -> float:
         """Sampling temperature, 0 (greedy) or more."""
         return self._temperature
-
-    def _known(self, count: int) -> np.ndarray:
-        """The last `count` frames that are known, those of the prompt included, uint8 [T, H, W, C]."""
-        return np.concatenate([self.prompt[:-1], np.stack(self._frames[-count:])])[-count:]
 
     def _checked(self, latent_action: Any) -> int:
         count = self.num_latent_actions

@@ -1,32 +1,40 @@
-"""The player: a play session in a notebook, with buttons and keys."""
+"""The player: a play session in a notebook, with keys, latent actions and prompts (anywidget; see static/)."""
 
 from __future__ import annotations
 
-import base64
-import html
+import asyncio
+import functools
+import logging
+import threading
 import time
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
+import anywidget
 import numpy as np
+import traitlets
+from IPython.display import display
 
-from genie_lite.play.actions import by_direction, card_labels, read_labels
+from genie_lite.play.actions import card_labels, read_labels
 from genie_lite.play.autoplay import AutoPlay
-from genie_lite.play.controls import KeyPad
-from genie_lite.play.keys import arrow_keys
-from genie_lite.play.panels import DrawPanel, GalleryPanel, UploadPanel, picture
-from genie_lite.play.pictures import enlarge, filmstrip, to_png
+from genie_lite.play.fitting import PromptError, fit
+from genie_lite.play.keys import controller_for
+from genie_lite.play.page import SCRIPT, STYLE, action_loops, caption, setup
+from genie_lite.play.pictures import to_png
 from genie_lite.play.prompts import Prompts
-from genie_lite.play.session import ActionError, PlaySession
+from genie_lite.play.session import PlaySession
+from genie_lite.play.still import still_output
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
 
-KEY_GLYPHS = {"left": "←", "up": "↑", "right": "→", "down": "↓"}
-STRIP = 8  # frames in the video strip
-MANY = 12  # latent actions beyond which their buttons are smaller and stand by direction
+STRIP = 8  # frames in the strip under the picture
+GALLERY = 8
+PREVIEWS_AT_ONCE = 4
+GIF_FRAMES = 1_000  # at most in a GIF saved by the player
+DOWNLOAD_BYTES = 1_500_000  # a larger GIF is only named: the server drops messages that are too large
+log = logging.getLogger(__name__)
 
 
 def play(genie: Genie | PlaySession, dataset: Any = None, **options: Any) -> PlayWidget:
@@ -34,17 +42,26 @@ def play(genie: Genie | PlaySession, dataset: Any = None, **options: Any) -> Pla
     return PlayWidget(genie, dataset, **options)
 
 
-class PlayWidget(ipywidgets.VBox):
-    """A world with buttons, keys, prompts and a video strip.
+class PlayWidget(anywidget.AnyWidget):
+    """A world to play with keys, with its latent actions one by one, from prompts of all kinds.
 
     genie: a world, or a PlaySession to go on with. dataset: where new prompts come from; None takes the shipped
     sample. actions: what `describe_actions` returned, or its JSON file; None looks in the world's card, and without
-    any the buttons show plain numbers. scale: screen pixels per frame pixel; None takes 5, fewer for wide frames.
+    any the latent actions are plain numbers. scale: screen pixels per frame pixel at most.
     gif_folder: where "Save GIF" writes.
-    Further options (prompt, maskgit_steps, temperature, seed) go to PlaySession.
+    Further options (prompt, controller, maskgit_steps, temperature, seed) go to PlaySession.
 
-    `action_buttons[a].click()` plays latent action a also where there is no browser.
+    `press("right")`, `act(3)`, `undo()` and the other methods do what the browser's controls do.
     """
+
+    _esm = traitlets.Unicode(SCRIPT).tag(sync=True)
+    _css = traitlets.Unicode(STYLE).tag(sync=True)
+    setup: Any = traitlets.Dict().tag(sync=True)  # what never changes
+    state: Any = traitlets.Dict().tag(sync=True)  # what every step changes
+    previews: Any = traitlets.List().tag(sync=True)  # GIF bytes for each latent action
+    gallery: Any = traitlets.List().tag(sync=True)  # PNG bytes of prompts to choose from
+    fitted: Any = traitlets.Dict().tag(sync=True)  # the newest picture of the learner's own, before and after
+    unseen = traitlets.Bool(True).tag(sync=True)  # until a browser has shown it and given it the keyboard
 
     def __init__(
         self,
@@ -52,233 +69,259 @@ class PlayWidget(ipywidgets.VBox):
         dataset: Any = None,
         *,
         actions: Any = None,
-        scale: int | None = None,
+        scale: int = 8,
         gif_folder: str | Path = ".",
         **options: Any,
     ) -> None:
         world = genie.genie if isinstance(genie, PlaySession) else genie
+        self.labels = card_labels(world) if actions is None else read_labels(actions, world.num_latent_actions)
         self.prompts = Prompts.of_sample(world) if dataset is None else Prompts(world, dataset)
         if isinstance(genie, PlaySession):
             self.session = genie
         else:
             options.setdefault("prompt", self.prompts.next())
+            options.setdefault("controller", controller_for(world, self.labels))
             self.session = PlaySession(genie, **options)
-        self.labels = card_labels(world) if actions is None else read_labels(actions, world.num_latent_actions)
-        self.arrow_keys = arrow_keys(self.labels, world.num_latent_actions)
+        self.session.warm_up()
         self.gif_folder = Path(gif_folder)
-        self.scale = scale or max(1, min(5, 400 // self.session.frame.shape[1]))
+        self.auto = AutoPlay(self.session, self._auto_drawn, self.say, self.session.seed)
         self._seconds: deque[float] = deque(maxlen=10)
-        self._marked: int | None = None
-        super().__init__(self._build())
-        self.add_class("gl-player")
+        self._keys: list[str | None] = []  # the key pressed for each step; None for a latent action chosen directly
+        self._last: dict[str, Any] = {"key": None, "action": None}
+        self._message: dict[str, Any] = {"text": "", "error": False}
+        self._answered: str | None = None
+        self._shown: list[np.ndarray] = []  # the prompts of the gallery
+        self._lock = threading.RLock()  # the browser's commands may run beside a cell, in a thread of their own
+        self._previewing: asyncio.Task[None] | None = None
+        self._png: tuple[np.ndarray | None, bytes] = (None, b"")
+        super().__init__(
+            setup=setup(self.session, self.labels, self.auto.choices, scale), previews=[b""] * world.num_latent_actions
+        )
+        self.on_msg(self._received)
         self.refresh()
 
-    # ------------------------------------------------------------------------------------------ how it looks
+    # ------------------------------------------------------------------------------------------ playing
 
-    def _build(self) -> list[ipywidgets.Widget]:
-        height, width = self.session.frame.shape[:2]
-        self.screen = picture(b"", "gl-screen")
-        self.screen.layout.width = f"{width * self.scale}px"
-        self.strip = picture(b"", "gl-strip")
-        self.captions = ipywidgets.HTML()
-        self.status = ipywidgets.HTML()
-        self.message = ipywidgets.HTML()
-        self.action_buttons = [self._action_button(action) for action in range(self.session.num_latent_actions)]
-        self.undo_button = self._button("Undo", "undo", "Take back the last step (Backspace)", self.undo)
-        self.reset_button = self._button("Reset", "step-backward", "Start again from the same prompt", self.reset)
-        self.new_button = self._button("New prompt", "random", "Start from another frame of the data", self.new_prompt)
-        self.gif_button = self._button("Save GIF", "video", "Save everything played so far as a GIF", self.save_gif)
-        self.auto = AutoPlay(self.session, self._auto_drawn, self.say, self.session.seed)
-        steps = self.session.maskgit_steps
-        self.maskgit_steps = ipywidgets.IntSlider(
-            value=steps, min=1, max=max(25, steps), description="MaskGIT steps", tooltip="Fewer is faster"
-        )
-        self.maskgit_steps.observe(self._steps_changed, names="value")
-        self.key_pad = KeyPad(self._commanded, commands=self._keys(), hint=self._hint())
-        self.gallery = GalleryPanel(self.prompts, self.start)
-        size, channels = (height, width), self.session.frame.shape[-1]
-        self.upload = UploadPanel(size, channels, self.start, self.say)
-        self.draw = DrawPanel(size, channels, self.start, self.say, lambda: to_png(self.session.frame))
-        panels = ipywidgets.Accordion(
-            [self.gallery, self.upload, self.draw],
-            titles=("Start from a frame of the data", "Start from your own picture", "Start from a drawing"),
-        )
-        panels.add_class("gl-panels")
-        auto = _box([self.auto.button, self.auto.choice], "gl-row")
-        tools = _box([self.undo_button, self.reset_button, self.new_button, self.gif_button], "gl-row")
-        sliders = _box([self.maskgit_steps, self.auto.pause], "gl-sliders")
-        left = _box([self.screen, self.strip, self.captions, self.status], "gl-left")
-        left.layout.width = self.screen.layout.width
-        right = _box([self.key_pad, self._arranged(), tools, auto, sliders, self.message], "gl-right")
-        return [_box([left, right], "gl-main"), panels]
+    def press(self, key: str) -> None:
+        """Play one frame with a key, such as "right", and show it."""
+        self._step(lambda: self.session.press(key), key)
 
-    def _arranged(self) -> ipywidgets.Box:
-        """The action buttons: in the order of their codes, or, if there are many, by where they lead."""
-        if len(self.action_buttons) <= MANY:
-            return _box(self.action_buttons, "gl-actions")
-        rows = by_direction(self.labels) if self.labels else [range(len(self.action_buttons))]
-        grids = [_box([self.action_buttons[action] for action in row], "gl-actions") for row in rows]
-        return _box(grids, "gl-many")
+    def act(self, latent_action: int) -> None:
+        """Play one frame with a latent action and show it."""
+        self._step(lambda: self.session.step(latent_action), None)
 
-    @staticmethod
-    def _button(label: str, icon: str, tooltip: str, work: Any) -> ipywidgets.Button:
-        button = ipywidgets.Button(description=label, icon=icon, tooltip=tooltip)
-        button.on_click(lambda _: work())
-        return button
-
-    def _action_button(self, action: int) -> ipywidgets.Button:
-        keys = [KEY_GLYPHS[key] for key, chosen in self.arrow_keys.items() if chosen == action]
-        keys += [str(action)] if action <= 9 else []
-        known = self.labels[action] if self.labels else None
-        first = f"{known.glyph}  {known.text}" if known else f"action {action}"
-        what = f": {known.sentence}" if known else ""
-        button = self._button(
-            f"{first}\nkey {' or '.join(keys)}" if keys else first,
-            "",
-            f"Latent action {action}{what}",
-            lambda: self.act(action),
-        )
-        button.add_class("gl-action")
-        return button
-
-    def _keys(self) -> dict[str, dict[str, Any]]:
-        keys: dict[str, dict[str, Any]] = {f"Arrow{name.title()}": {"kind": "nothing"} for name in KEY_GLYPHS}
-        for name, action in self.arrow_keys.items():
-            keys[f"Arrow{name.title()}"] = {"kind": "action", "action": action}
-        for action in range(min(10, self.session.num_latent_actions)):
-            keys[str(action)] = {"kind": "action", "action": action}
-        return {**keys, "Backspace": {"kind": "undo"}}
-
-    def _hint(self) -> str:
-        last = min(9, self.session.num_latent_actions - 1)
-        return f"Click the picture, then play with the arrow keys or 0 to {last}; Backspace takes a step back."
-
-    # ------------------------------------------------------------------------------------------ what it does
-
-    def act(self, action: int) -> None:
-        """Play one latent action and show the frame."""
+    def _step(self, play: Any, key: str | None) -> None:
         began = time.perf_counter()
         try:
-            self.session.step(action)
-        except Exception as error:  # a button's callback fails silently: say it where the learner looks
-            self.say(f"action {action}: {error}", True)
-            raise
-        self.refresh()
-        self._seconds.append(time.perf_counter() - began)
-        self.say("")
+            play()
+            self._seconds.append(time.perf_counter() - began)
+            self._keys = [*self._keys[: self.session.num_steps - 1], key]
+            self._message = {"text": "", "error": False}
+        finally:  # also after an interrupt, which comes when the step is done
+            self.refresh()
 
     def undo(self) -> None:
         """Take back the last step."""
-        try:
-            self.session.undo()
-            self.say("")
-        except ActionError as error:
-            self.say(str(error), True)
-        self.refresh()
+        self.session.undo()
+        self.say("")
 
     def reset(self) -> None:
         """Start again from the same prompt."""
         self.session.reset()
         self.say("")
-        self.refresh()
 
     def new_prompt(self) -> None:
         """Start from the next frame of the dataset."""
         self.start(self.prompts.next())
 
-    def start(self, prompt: np.ndarray) -> None:
-        """Start from a prompt."""
+    def start(self, prompt: Any) -> None:
+        """Start from a prompt. PromptError for one that cannot be used; play then goes on as it was."""
         self.session.reset(prompt)
         self.say("")
-        self.refresh()
+
+    def take(self, content: bytes, name: str, source: str = "upload") -> None:
+        """Start from the bytes of an image file, and show what the model sees of it."""
+        size, channels = self.session.genie.frame_size, self.session.genie.config.model.channels
+        try:
+            fitted = fit(content, size, channels)
+        except PromptError as error:
+            raise PromptError(f"{name}: {str(error).removeprefix('picture: ')}") from error
+        small = fitted.original.copy()
+        small.thumbnail((256, 256))
+        self.fitted = {
+            "source": source, "original": to_png(small), "frame": to_png(fitted.frame), "notes": fitted.summary,
+        }  # fmt: skip
+        self.start(fitted.frame)
+        self.say(f"Playing from {name}.")
 
     def save_gif(self) -> None:
-        """Save everything played so far under the next free name play-001.gif, and offer it for download."""
+        """Save what was played, the newest frames at most, under the next free name play-001.gif."""
         number = 1
         while (path := self.gif_folder / f"play-{number:03}.gif").exists():
             number += 1
         try:
-            self.session.save_gif(path)
+            self.session.save_gif(path, last=GIF_FRAMES, fps=10)
         except OSError as error:
             self.say(f"{path}: could not be saved ({error}); free some space or pass another gif_folder", True)
             return
-        data = base64.b64encode(path.read_bytes()).decode()
-        self.message.value = (
-            f"<div class='gl-message' role='status'>Saved <code>{html.escape(str(path))}</code>, "
-            f"{self.session.num_steps + 1} frames. <a download='{html.escape(path.name)}' "
-            f"href='data:image/gif;base64,{data}'>Download</a></div>"
-        )
+        frames, size = self.session.num_steps + 1, path.stat().st_size
+        what = f"{frames:,} frames" if frames <= GIF_FRAMES else f"the last {GIF_FRAMES:,} of {frames:,} frames"
+        self.say(f"Saved {path}: {what}, {size / 1e6:.1f} MB.")
+        if size <= DOWNLOAD_BYTES:
+            self.send({"kind": "file", "name": path.name}, buffers=[path.read_bytes()])
+
+    # ------------------------------------------------------------------------------------ what is shown
 
     def say(self, text: str, error: bool = False) -> None:
-        """Show a message under the buttons; an error stands out. Nothing for an empty text."""
-        kind, role = ("gl-error", "alert") if error else ("", "status")
-        self.message.value = f"<div class='gl-message {kind}' role='{role}'>{html.escape(text)}</div>" if text else ""
+        """Show a message under the controls, or none for an empty text; an error stands out."""
+        self._message = {"text": text, "error": error}
+        self.refresh()
 
     def refresh(self) -> None:
         """Show the session as it is now, also after it was played from another cell."""
+        with self._lock:
+            self.state = self._state()
+
+    def _state(self) -> dict[str, Any]:
+        number = self.session.num_steps
+        frame = self.session.frame
+        if frame is not self._png[0]:
+            self._png = (frame, to_png(frame))
+        _, actions = self.session.recent(2)
+        action, key = actions[-1] if actions else None, self._key(number)
+        return {
+            "png": self._png[1],
+            "number": number,
+            "caption": caption(number, key, action),
+            "ms": 1000 * sum(self._seconds) / len(self._seconds) if self._seconds else None,
+            "last": {"key": key, "action": action},
+            "message": self._message,
+            "steps": self.session.maskgit_steps,
+            "speed": self.auto.speed,
+            "auto": self.auto.on,
+            "choice": self.auto.choice,
+            "answered": self._answered,
+        }
+
+    def _key(self, number: int) -> str | None:
+        """The key that led to frame `number`; None where there was none."""
+        return self._keys[number - 1] if 0 < number <= len(self._keys) else None
+
+    def _history(self) -> None:
+        """Send the frames of the strip to a browser that has just opened the player."""
         frames, actions = self.session.recent(STRIP)
-        self.screen.value = to_png(frames[-1])
-        self.strip.value = filmstrip(frames, STRIP)
-        self.captions.value = self._captions(len(frames), actions)
-        self.status.value = f"<div class='gl-status'>{' · '.join(self._facts())}</div>"
-        self.undo_button.disabled = self.session.num_steps == 0
-        self._mark(actions[-1] if actions else None)
+        first = self.session.num_steps - len(frames) + 1
+        items = [
+            {"number": number, "caption": caption(number, self._key(number), action)}
+            for number, action in enumerate([None, *actions], start=first)
+        ]
+        self.send({"kind": "history", "frames": items}, buffers=[to_png(frame) for frame in frames])
 
-    def _mark(self, action: int | None) -> None:
-        if action != self._marked:
-            for number, change in ((self._marked, "remove_class"), (action, "add_class")):
-                if number is not None:
-                    getattr(self.action_buttons[number], change)("gl-last")
-            self._marked = action
+    def turn_gallery(self) -> None:
+        """Show other frames of the dataset to start from."""
+        self._shown = [self.prompts.next() for _ in range(GALLERY)]
+        self.gallery = [to_png(prompt[-1]) for prompt in self._shown]
 
-    def _captions(self, count: int, actions: list[int]) -> str:
-        texts = [""] * (STRIP - count) + ["start" if count > self.session.num_steps else ""]
-        texts += [f"{self.labels[a].glyph if self.labels else a}" for a in actions]
-        return f"<div class='gl-captions'>{''.join(f'<span>{text}</span>' for text in texts)}</div>"
+    def preview(self) -> None:
+        """Show what each latent action does from the current frame, a few at a time while the kernel stays free.
 
-    def _facts(self) -> list[str]:
-        facts = [f"frame {self.session.num_steps}"]
-        if self._seconds:
-            seconds = sum(self._seconds) / len(self._seconds)
-            facts += [f"<b>{1 / seconds:.1f}</b> frames/s", f"{1000 * seconds:.0f} ms a frame"]
-        return facts
+        Without an event loop, as in a script, all of them are made before this returns.
+        """
+        prompt = self.session.known(4)
+        if self._previewing is not None:
+            self._previewing.cancel()
+        count = self.session.num_latent_actions
+        parts = [range(at, min(at + PREVIEWS_AT_ONCE, count)) for at in range(0, count, PREVIEWS_AT_ONCE)]
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            for part in parts:
+                self._show_previews(part, action_loops(self.session, prompt, part))
+            return
 
-    def _commanded(self, command: dict[str, Any]) -> None:
-        if command.get("kind") == "undo":
-            self.undo_button.click()
-        elif command.get("kind") == "action":
-            self.action_buttons[command["action"]].click()
+        async def all_parts() -> None:
+            for part in parts:
+                loops = functools.partial(action_loops, self.session, prompt, part)
+                self._show_previews(part, await self.auto.run(loops))
+
+        self._previewing = loop.create_task(all_parts())
+
+    def _show_previews(self, actions: range, gifs: list[bytes]) -> None:
+        self.previews = [*self.previews[: actions.start], *gifs, *self.previews[actions.stop :]]
 
     def _auto_drawn(self, seconds: float) -> None:
         self._seconds.append(seconds)
         self.refresh()
 
-    def _steps_changed(self, change: dict[str, Any]) -> None:
-        self.session.maskgit_steps = change["new"]
-        self._seconds.clear()
+    # ------------------------------------------------------------------------------------ from the browser
+
+    def _received(self, _widget: Any, content: dict[str, Any], buffers: list[Any]) -> None:
+        """Obey a command; each that has an id is answered in `state`, whatever becomes of it."""
+        if (number := content.get("id")) is not None:
+            self.send({"kind": "begun", "id": number})
+            self._answered = number
+        try:
+            self._obey(content, buffers)
+        except (ValueError, OSError) as error:  # what the learner can put right
+            self.say(str(error), True)
+        except Exception as error:
+            self.say(f"{type(error).__name__}: {error}", True)
+            raise
+        finally:
+            self.refresh()
+
+    def _obey(self, content: dict[str, Any], buffers: list[Any]) -> None:
+        match content:
+            case {"kind": "press", "key": key}:
+                self.press(key)
+            case {"kind": "act", "action": action}:
+                self.act(action)
+            case {"kind": "undo"}:
+                self.undo()
+            case {"kind": "reset"}:
+                self.reset()
+            case {"kind": "new"}:
+                self.new_prompt()
+            case {"kind": "choose", "index": index}:
+                self.start(self._shown[index])
+            case {"kind": "upload", "name": name}:
+                self.take(bytes(buffers[0]), name)
+            case {"kind": "drawing"}:
+                self.take(bytes(buffers[0]), "your drawing", "drawing")
+            case {"kind": "gif"}:
+                self.save_gif()
+            case {"kind": "steps", "value": value}:
+                self.session.maskgit_steps = value
+                self._seconds.clear()
+            case {"kind": "speed", "value": value}:
+                self.auto.speed = float(value)
+            case {"kind": "auto", **rest}:
+                self.auto.choice = rest.get("choice", self.auto.choice)
+                self.auto.on = rest.get("on", self.auto.on)
+            case {"kind": "previews"}:
+                self.preview()
+            case {"kind": "gallery"}:
+                self.turn_gallery()
+            case {"kind": "history"}:
+                self._history()
+            case _:
+                log.warning("the player was sent an unknown command: %s", content)
 
     def close(self) -> None:
-        """Stop auto-play and take the player and all its parts out of the notebook."""
-        self.auto.stop()
-        for child in _parts(self):
-            child.close()
+        """Stop auto-play and take the player out of the notebook; its memory is then free."""
+        if (auto := getattr(self, "auto", None)) is not None:  # a player that could not be made is closed too
+            auto.stop()
+            if self._previewing is not None:
+                self._previewing.cancel()
+            self.layout.close()
         super().close()
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any] | None:
-        """Besides the live player, its picture: what readers see where no widgets run, such as on the web."""
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)
-        still = to_png(enlarge(self.session.frame, self.scale))
-        return bundle and {**bundle, "image/png": base64.b64encode(still).decode()}
+        return bundle and ({**bundle[0], "text/plain": "The player: run this cell to play."}, bundle[1])
 
-
-def _box(children: list[ipywidgets.Widget], name: str) -> ipywidgets.Box:
-    box = ipywidgets.Box(children)
-    box.add_class(name)
-    return box
-
-
-def _parts(widget: ipywidgets.Box) -> list[ipywidgets.Widget]:
-    found = []
-    for child in widget.children:
-        found += [*_parts(child), child] if hasattr(child, "children") else [child]
-    return found
+    def _ipython_display_(self) -> None:
+        """Show the player and, hidden behind it, a still picture for where no player runs (see still.py)."""
+        data, metadata = self._repr_mimebundle_()
+        display(data, metadata=metadata, raw=True)
+        display(still_output(self.session.frame, self.session.controller.keys, self.setup["player"]), raw=True)

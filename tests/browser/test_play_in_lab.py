@@ -1,4 +1,4 @@
-"""The player in a real JupyterLab in a real browser, in notebook 00 and in a minimal notebook."""
+"""The player in a real JupyterLab in a real browser, in a minimal notebook and in notebook 00."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ import io
 import re
 
 import pytest
+from browser.conftest import open_notebook, run_to_player
 from PIL import Image
 
 pytestmark = pytest.mark.browser
 
-PIXELS = """() => {
-  const picture = document.querySelector(".gl-player .gl-screen");
-  const canvas = document.createElement("canvas");
-  canvas.width = picture.naturalWidth;
-  canvas.height = picture.naturalHeight;
-  canvas.getContext("2d").drawImage(picture, 0, 0);
-  return canvas.toDataURL();
-}"""
+PIXELS = "() => document.querySelector('.gl-player .gl-screen').toDataURL()"
 PLACE = """() => {
   const notebook = document.querySelector(".jp-Notebook");
   const everything = [...document.querySelectorAll("*")];
@@ -30,6 +24,7 @@ PLACE = """() => {
     cells: notebook.querySelectorAll(".jp-Cell").length,
   });
 }"""
+ARROWS = {"left": "ArrowLeft", "up": "ArrowUp", "right": "ArrowRight", "down": "ArrowDown"}
 
 
 def frame_number(page) -> int:
@@ -38,7 +33,7 @@ def frame_number(page) -> int:
 
 def wait_for_frame(page, number: int) -> None:
     page.wait_for_function(
-        "n => document.querySelector('.gl-player .gl-status').innerText.startsWith(`frame ${n}`)", arg=number
+        "n => +document.querySelector('.gl-player .gl-status').innerText.match(/\\d+/)?.[0] === n", arg=number
     )
 
 
@@ -47,76 +42,79 @@ def wait_for_change(page, before: str) -> str:
     return page.evaluate(PIXELS)
 
 
-def open_panel(page, title: str) -> None:
-    header = page.locator(".gl-panels .jupyter-widget-Collapse-header", has_text=title).first
-    if "jupyter-widget-Collapse-open" not in header.locator("xpath=..").get_attribute("class"):
-        header.click()
+def open_fold(page, name: str) -> None:
+    fold = page.locator(f".gl-fold.{name}").first
+    if fold.get_attribute("open") is None:
+        fold.locator("summary").click()
 
 
-def play_all(page, press) -> None:
-    """Press one control after another; each gives a frame, and the picture changes."""
-    start = page.evaluate(PIXELS)
-    number = frame_number(page)
-    for count, one in enumerate(press, start=1):
-        one()
-        wait_for_frame(page, number + count)
-    wait_for_change(page, start)
+def test_it_has_the_keyboard_as_soon_as_it_is_shown_and_shift_enter_goes_on(notebook):
+    number, place = frame_number(notebook), notebook.evaluate(PLACE)
+    notebook.keyboard.press("ArrowRight")
+    wait_for_frame(notebook, number + 1)
+    assert notebook.evaluate(PLACE) == place
+    run = ".jp-Notebook .jp-CodeCell .jp-InputPrompt"
+    before = notebook.locator(run).first.inner_text()
+    notebook.keyboard.press("Shift+Enter")
+    notebook.wait_for_function(f"before => ({PLACE})() !== before", arg=place)
+    assert notebook.locator(run).first.inner_text() == before, "not the player's cell again, but the next one"
 
 
-def test_each_action_button_gives_a_frame(notebook):
-    buttons = notebook.locator(".gl-player").first.locator(".gl-action")
-    assert buttons.count() >= 2
-    play_all(notebook, [buttons.nth(n).click for n in range(buttons.count())])
+def test_keys_play_and_the_notebook_stays_where_it_is(notebook):
+    notebook.locator(".gl-stage").first.click()
+    start, number, place = notebook.evaluate(PIXELS), frame_number(notebook), notebook.evaluate(PLACE)
+    known = notebook.locator(".gl-key").evaluate_all("keys => keys.map((key) => key.dataset.key)")
+    pressed = [ARROWS[key] for key in known if key in ARROWS]
+    assert "ArrowLeft" in pressed and "ArrowRight" in pressed
+    for key in [*pressed, "1", *(["w", "Space"] if "up" in known else [])]:
+        number += 1
+        notebook.keyboard.press(key)
+        wait_for_frame(notebook, number)
+    wait_for_change(notebook, start)
+    for key in ("PageDown", "PageUp", "Home", "End", "x", "b", "Enter"):
+        notebook.keyboard.press(key)
+    assert notebook.evaluate(PLACE) == place
 
 
-def test_arrow_keys_play_and_the_notebook_stays_where_it_is(notebook):
-    keys = {"←": "ArrowLeft", "↑": "ArrowUp", "→": "ArrowRight", "↓": "ArrowDown"}
-    shown = " ".join(text.split("\n")[-1] for text in notebook.locator(".gl-action").all_inner_texts())
-    mapped = [name for glyph, name in keys.items() if glyph in shown]
-    assert mapped, f"no button shows an arrow key: {shown}"
-    notebook.locator(".gl-screen").first.click()
-    before = notebook.evaluate(PLACE)
-    play_all(notebook, [lambda name=name: notebook.keyboard.press(name) for name in mapped * 3])
-    for name in set(keys.values()) - set(mapped):
-        notebook.keyboard.press(name)
-    assert notebook.evaluate(PLACE) == before
+def test_a_held_key_plays_on_and_stops_when_let_go(notebook):
+    notebook.locator(".gl-stage").first.click()
+    number = frame_number(notebook)
+    notebook.keyboard.down("ArrowRight")
+    notebook.wait_for_function(
+        "n => +document.querySelector('.gl-player .gl-status').innerText.match(/\\d+/)[0] > n + 3", arg=number
+    )
+    assert notebook.locator(".gl-key.gl-held").first.get_attribute("data-key") == "right"
+    notebook.keyboard.up("ArrowRight")
+    notebook.keyboard.press("Backspace")  # answered after every frame that was under way
+    notebook.wait_for_timeout(500)
+    stopped = frame_number(notebook)
+    notebook.wait_for_timeout(500)
+    assert frame_number(notebook) == stopped
 
 
-def test_number_keys_play_and_backspace_takes_back(notebook):
-    notebook.locator(".gl-screen").first.click()
-    before, number, place = notebook.evaluate(PIXELS), frame_number(notebook), notebook.evaluate(PLACE)
+def test_backspace_takes_back(notebook):
+    notebook.locator(".gl-stage").first.click()
+    before, number = notebook.evaluate(PIXELS), frame_number(notebook)
     notebook.keyboard.press("1")
     wait_for_frame(notebook, number + 1)
     notebook.keyboard.press("Backspace")
     wait_for_frame(notebook, number)
     notebook.wait_for_function(f"before => ({PIXELS})() === before", arg=before)
-    assert notebook.evaluate(PLACE) == place
 
 
-def test_keys_also_work_after_a_button_was_clicked(notebook):
+def test_latent_actions_have_moving_previews_and_play(notebook):
+    open_fold(notebook, "gl-latent")
+    notebook.wait_for_function("() => document.querySelector('.gl-actions img').naturalWidth > 0")
     number = frame_number(notebook)
-    notebook.locator(".gl-action").first.click()
+    notebook.locator(".gl-actions .gl-tile").first.click()
     wait_for_frame(notebook, number + 1)
-    notebook.keyboard.press("0")
+    notebook.keyboard.press("0")  # the keyboard is the player's again
     wait_for_frame(notebook, number + 2)
-
-
-def test_a_slider_keeps_its_own_arrow_keys(notebook):
-    number = frame_number(notebook)
-    handle = notebook.locator(".gl-sliders .noUi-handle").first
-    handle.focus()
-    before = handle.get_attribute("aria-valuenow")
-    notebook.keyboard.press("ArrowRight")
-    notebook.wait_for_function(
-        "before => document.querySelector('.gl-sliders .noUi-handle').getAttribute('aria-valuenow') !== before",
-        arg=before,
-    )
-    assert frame_number(notebook) == number
 
 
 def test_a_drawing_becomes_the_prompt(notebook):
     before = notebook.evaluate(PIXELS)
-    open_panel(notebook, "drawing")
+    open_fold(notebook, "gl-drawing")
     canvas = notebook.locator(".gl-canvas").first
     canvas.scroll_into_view_if_needed()
     notebook.locator(".gl-swatch[title='coin']").first.click()
@@ -128,14 +126,12 @@ def test_a_drawing_becomes_the_prompt(notebook):
     notebook.locator(".gl-draw button", has_text="Use as prompt").first.click()
     wait_for_change(notebook, before)
     wait_for_frame(notebook, 0)
-    assert "Playing from your drawing" in notebook.locator(".gl-message").first.inner_text()
-    notebook.locator(".gl-preview img.gl-seen:visible").first.wait_for()
+    notebook.locator(".gl-message", has_text="Playing from your drawing").first.wait_for()
+    notebook.locator("img.gl-seen:visible").first.wait_for()
 
 
-def picture(colour) -> bytes:
-    buffer = io.BytesIO()
-    Image.linear_gradient("L").convert("RGB").resize((320, 240)).save(buffer, "PNG")
-    image = Image.open(buffer)
+def picture(colour, size=(320, 240)) -> bytes:
+    image = Image.linear_gradient("L").convert("RGB").resize(size)
     image.paste(colour, (100, 60, 220, 180))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
@@ -143,10 +139,8 @@ def picture(colour) -> bytes:
 
 
 def choose_file(page, name: str, content: bytes) -> None:
-    open_panel(page, "own picture")
-    with page.expect_file_chooser() as chooser:
-        page.locator(".widget-upload:visible").first.click()
-    chooser.value.set_files({"name": name, "mimeType": "image/png", "buffer": content})
+    open_fold(page, "gl-upload")
+    page.locator(".gl-file").first.set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
 
 
 def test_an_uploaded_picture_becomes_the_prompt_also_twice(notebook):
@@ -158,26 +152,64 @@ def test_an_uploaded_picture_becomes_the_prompt_also_twice(notebook):
 
 
 def test_a_broken_upload_is_said_and_the_old_frame_stays(notebook):
-    notebook.locator(".gl-action").first.click()
-    notebook.wait_for_function("() => !document.querySelector('.gl-player .gl-status').innerText.startsWith('frame 0')")
-    before, number = notebook.evaluate(PIXELS), frame_number(notebook)
+    number = frame_number(notebook)
+    notebook.locator(".gl-stage").first.click()
+    notebook.keyboard.press("0")
+    wait_for_frame(notebook, number + 1)
+    before = notebook.evaluate(PIXELS)
     choose_file(notebook, "broken.png", picture((9, 9, 9))[:400])
     message = notebook.locator(".gl-error").first
     message.wait_for()
     assert "broken.png" in message.inner_text() and "damaged" in message.inner_text()
-    assert notebook.evaluate(PIXELS) == before and frame_number(notebook) == number
+    assert notebook.evaluate(PIXELS) == before and frame_number(notebook) == number + 1
 
 
 def test_auto_play_runs_beside_other_cells_and_stops(notebook):
-    button = notebook.locator(".gl-player button", has_text="Auto-play").first
+    button = notebook.locator(".gl-auto").first
     number = frame_number(notebook)
     button.click()
     notebook.wait_for_function(
         "n => +document.querySelector('.gl-player .gl-status').innerText.match(/\\d+/)[0] > n + 3", arg=number
     )
     button.click()
-    notebook.wait_for_selector(".gl-player .widget-toggle-button:not(.mod-active)")
-    stopped = frame_number(notebook)
+    notebook.wait_for_selector(".gl-auto[aria-pressed='false']")
     notebook.locator(".gl-player button", has_text="Reset").first.click()  # served after everything before it
     wait_for_frame(notebook, 0)
-    assert stopped > number
+
+
+def restart_kernel(page) -> None:
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_text("Restart Kernel…", exact=True).click()
+    page.locator(".jp-Dialog button", has_text="Restart").click()
+    page.locator("#jp-main-statusbar").get_by_text("Restarting").wait_for()
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
+
+
+def test_a_reopened_notebook_plays_while_its_kernel_runs_and_otherwise_says_what_to_do(browser, server):
+    page = open_notebook(browser, server, "reopened.ipynb")
+    run_to_player(page)
+    still = page.locator(".gl-still").first
+    assert not still.is_visible()
+    page.keyboard.press("ArrowRight")
+    wait_for_frame(page, 1)
+    page.keyboard.press("Control+s")
+    page.wait_for_selector(".jp-DirListing-item[title*='reopened'], .jp-DirListing-item")
+    page.wait_for_timeout(1000)
+
+    page.reload()
+    page.wait_for_selector(".gl-stage[style*='width']")
+    page.locator(".gl-stage").click()
+    page.keyboard.press("ArrowRight")
+    wait_for_frame(page, 2)
+    assert page.locator(".gl-slot span").last.inner_text().startswith("→")
+
+    restart_kernel(page)
+    page.locator(".gl-stage").click()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("Run this cell again to play.").wait_for()
+
+    page.reload()
+    still.wait_for(state="visible")
+    assert "run this cell" in still.locator("img").get_attribute("alt")
+    assert page.get_by_text("Error displaying widget").first.is_hidden()
+    page.context.close()

@@ -72,7 +72,7 @@ def test_the_player_and_the_environment_play_it(genie):
     frames = scenes(8, genie.frame_size)
     player = play(genie, frames, maskgit_steps=1)
     before = player.session.frame
-    player.action_buttons[1].click()
+    player.act(1)
     assert player.session.num_steps == 1 and player.session.frame.shape == before.shape
     player.close()
     with warnings.catch_warnings():

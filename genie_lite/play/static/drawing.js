@@ -1,44 +1,24 @@
-// A drawing canvas: mouse, pen and touch. The finished drawing goes to the kernel as PNG bytes.
+// A drawing canvas for mouse, pen and touch. `use` gets the finished drawing as PNG bytes; `frame` gives the PNG of
+// the current frame, to draw over it.
 
+const DETAIL = 4; // canvas pixels per pixel of the frame
 const SIZES = [2, 4, 8, 16]; // brush diameters in pixels of the frame
 
-function button(label, title, className) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.className = className;
-  made.textContent = label;
-  made.title = title;
-  made.setAttribute("aria-label", title);
-  return made;
-}
-
-function render({ model, el }) {
-  const stop = new AbortController();
-  const { signal } = stop;
-  const detail = model.get("detail");
-  const [rows, columns] = model.get("frame_size");
-  const palette = model.get("palette");
+function makeDrawing({ frame_size: [rows, columns], palette }, { use, frame }, signal) {
   const paper = palette[0][1];
   let colour = palette[1][1];
   let size = SIZES[2];
 
-  el.classList.add("gl-draw");
-  const tools = document.createElement("div");
-  tools.className = "gl-draw-tools";
-  const canvas = document.createElement("canvas");
-  canvas.width = columns * detail;
-  canvas.height = rows * detail;
-  canvas.className = "gl-canvas";
+  const tools = make("div", { class: "gl-draw-tools" });
+  const canvas = make("canvas", {
+    class: "gl-canvas", width: columns * DETAIL, height: rows * DETAIL, role: "img", "aria-label": "Drawing canvas",
+  });
   canvas.style.aspectRatio = `${columns} / ${rows}`;
-  canvas.setAttribute("aria-label", "Drawing canvas");
-  const pen = canvas.getContext("2d");
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
   pen.imageSmoothingEnabled = false;
 
   const group = (name) => {
-    const box = document.createElement("div");
-    box.className = "gl-draw-group";
-    box.setAttribute("role", "group");
-    box.setAttribute("aria-label", name);
+    const box = make("div", { class: "gl-draw-group", role: "group", "aria-label": name });
     tools.append(box);
     return box;
   };
@@ -50,6 +30,7 @@ function render({ model, el }) {
   palette.forEach(([name, value], index) => {
     const eraser = index === 0;
     const swatch = button(eraser ? "⌫" : "", eraser ? `Eraser (${name})` : name, "gl-swatch");
+    swatch.setAttribute("aria-label", swatch.title);
     swatch.style.setProperty("--gl-colour", value);
     swatch.addEventListener("click", () => {
       colour = value;
@@ -62,6 +43,7 @@ function render({ model, el }) {
   const sizes = group("Brush size");
   for (const value of SIZES) {
     const dot = button("", `Brush of ${value} pixels`, "gl-size");
+    dot.setAttribute("aria-label", dot.title);
     dot.style.setProperty("--gl-dot", `${Math.max(4, value * 1.25)}px`);
     dot.addEventListener("click", () => {
       size = value;
@@ -83,7 +65,7 @@ function render({ model, el }) {
   clear();
 
   const acts = group("Drawing");
-  const act = (label, title, work, className = "gl-tool") => {
+  const act = (label, title, work, className = "gl-button") => {
     const made = button(label, title, className);
     made.addEventListener("click", work, { signal });
     acts.append(made);
@@ -96,22 +78,15 @@ function render({ model, el }) {
     remember();
     clear();
   });
-  act("Copy frame", "Put the frame now shown on the canvas, to draw over it", () => model.send({ kind: "copy" }));
+  act("Copy frame", "Put the current frame on the canvas, to draw over it", async () => {
+    const bitmap = await createImageBitmap(new Blob([frame()], { type: "image/png" }));
+    remember();
+    pen.imageSmoothingEnabled = false;
+    pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  });
   act("Use as prompt", "Start play from this drawing", () => {
-    canvas.toBlob(async (blob) => {
-      model.send({ kind: "drawing" }, undefined, [await blob.arrayBuffer()]);
-    }, "image/png");
-  }, "gl-tool gl-primary");
-
-  const received = (message, buffers) => {
-    if (message?.kind !== "frame" || !buffers?.length) return;
-    createImageBitmap(new Blob([buffers[0]], { type: "image/png" })).then((bitmap) => {
-      remember();
-      pen.imageSmoothingEnabled = false;
-      pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    });
-  };
-  model.on("msg:custom", received);
+    canvas.toBlob(async (blob) => use(await blob.arrayBuffer()), "image/png");
+  }, "gl-button gl-primary");
 
   let last = null;
   const at = (event) => {
@@ -123,7 +98,7 @@ function render({ model, el }) {
   };
   const stroke = (to) => {
     pen.strokeStyle = colour;
-    pen.lineWidth = size * detail;
+    pen.lineWidth = size * DETAIL;
     pen.lineCap = pen.lineJoin = "round";
     pen.beginPath();
     pen.moveTo(...last);
@@ -150,11 +125,5 @@ function render({ model, el }) {
     }, { signal });
   }
 
-  el.replaceChildren(canvas, tools);
-  return () => {
-    stop.abort();
-    model.off("msg:custom", received);
-  };
+  return make("div", { class: "gl-draw" }, canvas, tools);
 }
-
-export default { render };

@@ -80,7 +80,7 @@ class PlayWidget(anywidget.AnyWidget):
             self.session = genie
         else:
             options.setdefault("prompt", self.prompts.next())
-            options.setdefault("controller", controller_for(world, self.labels))
+            options.setdefault("controller", controller_for(world, actions))
             self.session = PlaySession(genie, **options)
         self.session.warm_up()
         self.gif_folder = Path(gif_folder)

@@ -16,7 +16,7 @@ from PIL import Image
 from genie_lite import load_config, storage
 from genie_lite.data import sample_dataset
 from genie_lite.play import ActionError, ActionLabel, PlaySession, PromptError, Prompts, read_labels
-from genie_lite.play.keys import MeasuredKeys, arrow_keys
+from genie_lite.play.keys import controller_for
 from genie_lite.play.pictures import write_gif
 from genie_lite.play.prompts import open_places
 
@@ -325,8 +325,6 @@ def test_prompts_of_another_size_are_fitted_and_none_at_all_is_an_error():
 
 # ------------------------------------------------------------------------------------------- labels of the actions
 
-LABELS = [ActionLabel(-3, 0.2), ActionLabel(0.1, -4), ActionLabel(3, 0), ActionLabel(0.5, 3), ActionLabel(0, 0.1)]
-
 
 @pytest.mark.parametrize(
     ("motion", "glyph"),
@@ -337,28 +335,23 @@ def test_an_arrow_points_where_the_motion_goes(motion, glyph):
     assert ActionLabel(*motion).glyph == glyph
 
 
-def test_arrow_keys_go_to_the_actions_that_move_that_way():
-    assert arrow_keys(LABELS, 5) == {"left": 0, "up": 1, "right": 2, "down": 3}
-    assert arrow_keys(LABELS[::-1], 5) == {"left": 4, "up": 3, "right": 2, "down": 1}
-
-
-def test_two_keys_never_share_an_action_and_a_key_without_motion_is_left_out():
-    jumping_right = [ActionLabel(3, -3), ActionLabel(2.5, 0), ActionLabel(-2, 0)]
-    assert arrow_keys(jumping_right, 3) == {"left": 2, "up": 0, "right": 1}
-    assert arrow_keys([ActionLabel(0, 0)] * 3, 3) == {}
-    assert arrow_keys([ActionLabel(-8.5, 8.5), ActionLabel(-6.9, 0)], 2) == {"left": 1, "down": 0}  # straight is better
-
-
 def test_without_labels_arrow_keys_count_through_the_actions():
-    assert arrow_keys(None, 3) == {"left": 0, "up": 1, "right": 2}
+    assert controller_for(FakeGenie()).keys == ("left", "up", "right", "down")
+    genie = FakeGenie()
+    genie.num_latent_actions = 2
+    keys = controller_for(genie)
+    assert keys.keys == ("left", "up")
+    np.testing.assert_array_equal(keys.latent_actions(None, ["up", "left"]), [1, 0])
 
 
-def test_diagonals_and_standing_still_get_keys_where_the_world_knows_them():
-    labels = [*LABELS, ActionLabel(2, -2), ActionLabel(3, -3), ActionLabel(-2, 2)]
-    keys = MeasuredKeys(labels, len(labels))
-    assert keys.keys == ("left", "up", "right", "down", "none", "up-right", "down-left")
-    np.testing.assert_array_equal(keys.latent_actions(None, ["none", "up-right", "left"]), [4, 6, 0])
-    assert MeasuredKeys(None, 2).keys == ("left", "up")
+def test_keys_follow_the_motions_in_the_card_or_those_given():
+    genie, past = FakeGenie(), np.zeros((1, 1, 64, 64, 3), np.uint8)
+    motions = [(-3, 0), (3, 0), (0, -4), (0, 0), (3, -3), (0, 4)]
+    genie.card["actions"] = [{"dx": dx, "dy": dy} for dx, dy in motions]
+    given = controller_for(genie, genie.card["actions"][::-1])
+    for key, action in (("left", 0), ("right", 1), ("up", 2), ("none", 3)):
+        assert controller_for(genie).latent_actions(past, [key])[0] == action
+        assert given.latent_actions(past, [key])[0] == 5 - action
 
 
 def test_labels_are_read_in_every_form(tmp_path):

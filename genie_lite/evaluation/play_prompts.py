@@ -15,7 +15,7 @@ from genie_lite.evaluation.real_game import GAMES_AT_ONCE, GameStates, RealGame
 
 PRESSES = 12  # of a held key, that the direction is judged by
 FREE = slice(1, 4)  # presses during which the real game moves; the first may still turn it round
-MOST_BATCHES = 64  # of candidates, before a script is given up
+MOST_BATCHES = 100  # of candidates, before a script is given up
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class ScriptRun:
 
     script: KeyScript
     prompts: np.ndarray  # uint8 [B, T0, H, W, C]
-    sequences: np.ndarray  # int64 [B], which sequence of keys each prompt gets
     keys: list[list[str]]  # [B][T]
     game: np.ndarray  # uint8 [B, T, H, W, C]
+    others: np.ndarray  # uint8 [M, T, H, W, C], what the game shows from M further moments
 
     @property
     def groups(self) -> np.ndarray:
@@ -55,8 +55,9 @@ class PromptSource:
             self._batches.append(GameStates.join(parts)[np.arange(GAMES_AT_ONCE)])
         return self._batches[index]
 
-    def run(self, script: KeyScript, count: int, frames: int) -> ScriptRun:
-        """Press the script's keys from `count` moments that it is meant for and whose episode outlasts it."""
+    def run(self, script: KeyScript, prompts: int, frames: int, others: int = 0) -> ScriptRun:
+        """Press the script's keys from moments that it is meant for and whose episode outlasts it."""
+        count = prompts + others
         sequences = np.arange(GAMES_AT_ONCE) % SEQUENCES
         keys = script.table(sequences, frames)
         found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -69,24 +70,15 @@ class PromptSource:
             found.append((moments.frames[good], sequences[good], shown[good]))
             if sum(len(part[0]) for part in found) >= count:
                 break
-        prompts, chosen, shown = (np.concatenate(part)[:count] for part in zip(*found, strict=True))
-        if len(prompts) < count:
+        before, chosen, shown = (np.concatenate(part)[:count] for part in zip(*found, strict=True))
+        if len(before) < count:
             raise EvaluationError(
-                f"play test, script {script.name!r}: found {len(prompts)} of {count} prompts in {MOST_BATCHES} x "
-                f"{GAMES_AT_ONCE} moments; ask for fewer prompts or frames"
+                f"play test, script {script.name!r}: found {len(before)} of {count} moments among {MOST_BATCHES} x "
+                f"{GAMES_AT_ONCE}; ask for fewer prompts or frames"
             )
-        pressed = [keys[sequence] for sequence in chosen]  # the first SEQUENCES rows of `keys` hold every sequence
-        return ScriptRun(script, self._fitted(prompts), chosen, pressed, self._fitted(shown))
-
-    def policy_videos(self, count: int, frames: int) -> np.ndarray:
-        """Real videos uint8 [count, frames, H, W, C] by the policy that made the training videos."""
-        found: list[np.ndarray] = []
-        index = 0
-        while sum(map(len, found)) < count:
-            shown, running = self.game.play_policy(self.batch(index), frames, seed=index)
-            found.append(shown[running[:, -1]])
-            index += 1
-        return self._fitted(np.concatenate(found)[:count])
+        pressed = [keys[sequence] for sequence in chosen[:prompts]]  # the first rows of `keys` are all sequences
+        shown = self._fitted(shown)
+        return ScriptRun(script, self._fitted(before[:prompts]), pressed, shown[:prompts], shown[prompts:])
 
     def _suits(self, script: KeyScript, moments: GameStates, shown: np.ndarray) -> np.ndarray:
         """Which moments a script is meant for, bool [B]."""

@@ -21,9 +21,10 @@ class PlayTest:
     """What a play test found.
 
     `table` maps a measure to an interval for each of those compared: "world", "game" and, for some, "keys ignored"
-    (the world, playing by itself), "game, coded" (real frames through the tokenizer), "frozen prompts" and "other
-    real videos". `curves` maps a held key to the share of presses that move the right way, press by press, of world
-    and game. `strips` holds frames of game and world in turn, uint8 [rows, T, H, W, C], for each script.
+    (the world, playing by itself), "game, coded" (real frames through the tokenizer) and "frozen prompts". Distances
+    are from real frames under the same script from other moments: that of the game is what chance does. `curves` maps
+    a held key to the share of presses that move the right way, press by press, of world and game. `strips` holds
+    frames of game and world in turn, uint8 [rows, T, H, W, C], for each script.
     """
 
     table: dict[str, dict[str, Interval]]

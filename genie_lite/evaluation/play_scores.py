@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -22,10 +23,12 @@ from genie_lite.evaluation.play_measures import (
     structure,
 )
 from genie_lite.evaluation.play_prompts import PRESSES, ScriptRun
-from genie_lite.evaluation.video_network import SIDE, video_network
+from genie_lite.evaluation.video_network import FRAMES, SIDE, video_network
 
+SINGLE = 5  # late frames of each video whose look is judged
 PERCENTILE = 1  # of real frames, below which a frame is flat (structure) or above 100 less it noisy (gradient energy)
 JUMP_GRACE = 2  # frames that a jump may take longer than in the real game
+Measure = Callable[[np.ndarray], np.ndarray]  # of weights [copies, prompts], see over_prompts
 
 
 def direction(
@@ -69,42 +72,56 @@ def jumping(run: ScriptRun, world: np.ndarray, seed: int) -> dict[str, dict[str,
 
 
 class LateFrames:
-    """Judges late frames by real videos: a reference of 2 B, and B others that show what chance does."""
+    """Judges late frames by those that the real game shows under the same script from other moments of other levels.
 
-    def __init__(self, real: np.ndarray, prompts: int, seed: int) -> None:
-        self.seed, self.network = seed, video_network()
-        self.reference, self.other = self._features(real[: 2 * prompts]), real[2 * prompts :]
-        self.least = float(np.percentile(structure(real), PERCENTILE))
-        self.most = float(np.percentile(gradient_energy(real), 100 - PERCENTILE))
+    The look of single frames and videos of 8 frames are compared apart: the first does not see what moves and how.
+    """
+
+    def __init__(self, others: np.ndarray, seed: int) -> None:
+        self.seed, self.network, self.length = seed, video_network(), others.shape[1]
+        self.reference = {kind: features(others) for kind, features in self._kinds.items()}
+        self.least = float(np.percentile(structure(others), PERCENTILE))
+        self.most = float(np.percentile(gradient_energy(others), 100 - PERCENTILE))
 
     def rows(self, name: str, made: dict[str, np.ndarray], prompts: np.ndarray) -> dict[str, dict[str, Interval]]:
-        """Distance, flat and noisy frames of `made` videos [B, T, H, W, C], beside frozen prompts and real videos."""
-        length = self.other.shape[1]
-        shown = {who: videos[:, -length:] for who, videos in made.items()}
-        shown["frozen prompts"] = np.repeat(prompts[:, -1:], length, axis=1)
-        shown["other real videos"] = self.other
-        features = {who: self._features(videos) for who, videos in shown.items()}
-        measures = {who: frechet_over_prompts(self.reference, found) for who, found in features.items()}
-        count = len(prompts)
-        distances = {who: over_prompts(count, measure, seed=self.seed) for who, measure in measures.items()}
-        ratio = over_prompts(count, lambda w: measures["world"](w) / measures["game"](w), seed=self.seed)
-        flat = {
+        """Distances, flat and noisy frames of `made` videos [B, T, H, W, C], beside frozen prompts."""
+        shown = {who: videos[:, -self.length :] for who, videos in made.items()}
+        shown["frozen prompts"] = np.repeat(prompts[:, -1:], self.length, axis=1)
+        rows: dict[str, dict[str, Interval]] = {}
+        for kind, features in self._kinds.items():
+            measures = {who: frechet_over_prompts(self.reference[kind], features(v)) for who, v in shown.items()}
+            rows[f"{name}: late {kind}, distance"] = {
+                who: over_prompts(len(prompts), measure, seed=self.seed) for who, measure in measures.items()
+            }
+            ratio = _ratio(measures["world"], measures["game"])
+            rows[f"{name}: late {kind}, world over game"] = {"world": over_prompts(len(prompts), ratio, seed=self.seed)}
+        rows[f"{name}: late frames, flat"] = {
             who: mean_share((structure(videos) < self.least).mean(1), seed=self.seed) for who, videos in shown.items()
         }
-        noisy = {
+        rows[f"{name}: late frames, noisy"] = {
             who: mean_share((gradient_energy(videos) > self.most).mean(1), seed=self.seed)
             for who, videos in shown.items()
         }
-        return {
-            f"{name}: distance of late frames": distances,
-            f"{name}: distance, world over game": {"world": ratio},
-            f"{name}: flat late frames": flat,
-            f"{name}: noisy late frames": noisy,
-        }
+        return rows
 
-    def _features(self, videos: np.ndarray) -> np.ndarray:
+    @property
+    def _kinds(self) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+        return {"frames": self._of_frames, "videos": self._of_videos}
+
+    def _of_frames(self, videos: np.ndarray) -> np.ndarray:
+        """Features [B, SINGLE, D] of single frames: of videos in which each stands still."""
+        chosen = videos[:, np.linspace(0, videos.shape[1] - 1, SINGLE).astype(int)]
+        still = np.repeat(chosen.reshape(-1, 1, *videos.shape[2:]), FRAMES, axis=1)
+        return self._of_videos(still).reshape(len(videos), SINGLE, -1)
+
+    def _of_videos(self, videos: np.ndarray) -> np.ndarray:
+        """Features [B, windows, D] of videos."""
         fitted = fit_frames(videos.reshape(-1, *videos.shape[2:]), (SIDE, SIDE))
         return self.network.features(fitted.reshape(*videos.shape[:2], *fitted.shape[1:]))
+
+
+def _ratio(above: Measure, below: Measure) -> Measure:
+    return lambda weights: above(weights) / below(weights)
 
 
 def adherence(run: ScriptRun, world: np.ndarray, at: int, seed: int) -> dict[str, dict[str, Interval]]:
@@ -119,7 +136,7 @@ def adherence(run: ScriptRun, world: np.ndarray, at: int, seed: int) -> dict[str
             who: over_prompts(count, measure, seed=seed) for who, measure in measures.items()
         },
         f"{name}: difference, world over game": {
-            "world": over_prompts(count, lambda w: measures["world"](w) / measures["game"](w), seed=seed)
+            "world": over_prompts(count, _ratio(measures["world"], measures["game"]), seed=seed)
         },
         f"{name}: own prompt recognised": {
             who: mean_share(recognised(videos[:, at:], run.prompts[:, -1]), seed=seed) for who, videos in made.items()

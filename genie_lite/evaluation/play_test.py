@@ -63,9 +63,8 @@ def play_test(
     try:
         source = PromptSource(game, prompt_frames, genie.frame_size)
         lengths = {name: PRESSES if quick and name not in LATE_SCRIPTS else frames for name in chosen}
-        runs = {name: source.run(SCRIPTS[name], prompts, lengths[name]) for name in chosen}
-        late = any(name in runs for name in LATE_SCRIPTS)
-        real = source.policy_videos(3 * prompts, frames - frames // LATE) if late else None
+        others = {name: 2 * prompts if name in LATE_SCRIPTS else 0 for name in chosen}
+        runs = {name: source.run(SCRIPTS[name], prompts, lengths[name], others[name]) for name in chosen}
     finally:
         game.close()
 
@@ -89,15 +88,14 @@ def play_test(
         table["stand still: share still, presses 5 to 12"] = standing(runs["stand still"], worlds["stand still"], seed)
     if "jump" in runs:
         table |= jumping(runs["jump"], worlds["jump"], seed)
-    if real is not None:
-        judge = LateFrames(real, prompts, seed)
-        for name in LATE_SCRIPTS:
-            if name in runs:
-                made = {"world": worlds[name], "game": runs[name].game}
-                if name in ignoring:
-                    made["keys ignored"] = ignoring[name]
-                    made["game, coded"] = _coded(genie, runs[name].game, frames // LATE)
-                table |= judge.rows(name, made, runs[name].prompts)
+    for name in LATE_SCRIPTS:
+        if name in runs:
+            made = {"world": worlds[name], "game": runs[name].game}
+            if name in ignoring:
+                made["keys ignored"] = ignoring[name]
+                made["game, coded"] = _coded(genie, runs[name].game, frames // LATE)
+            judge = LateFrames(runs[name].others[:, frames // LATE :], seed)
+            table |= judge.rows(name, made, runs[name].prompts)
     for name in ("mashed keys", "stand still"):
         if name in runs and runs[name].game.shape[1] >= frames // LATE:
             table |= adherence(runs[name], worlds[name], frames // LATE, seed)

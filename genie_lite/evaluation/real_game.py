@@ -6,14 +6,15 @@ same keys pressed in both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from genie_lite.config import DataConfig
-from genie_lite.data.coinrun import STILL, collection_settings, import_procgen
+from genie_lite.data.coinrun import STILL, collection_settings
 from genie_lite.data.policies import PLAYERS
+from genie_lite.data.procgen_games import import_procgen
 
 GAMES_AT_ONCE = 64
 FIRST_PRESSES = 8  # of the policy, before the first state is taken
@@ -111,29 +112,19 @@ class RealGame:
             rows = np.arange(first, min(first + GAMES_AT_ONCE, len(states)))
             actions = np.full((GAMES_AT_ONCE, env_actions.shape[1]), STILL)
             actions[: len(rows)] = env_actions[rows]
-            parts.append(self._play(states[rows], actions.shape[1], _Pressing(actions)))
+            parts.append(self._play(states[rows], actions))
         frames, running = zip(*parts, strict=True)
         return np.concatenate(frames), np.concatenate(running)
 
-    def play_policy(self, states: GameStates, frames: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """As `replay`, for `frames` presses of the policy of `data`, from at most GAMES_AT_ONCE states."""
-        player = PLAYERS[self.data.policy](self.data, np.random.default_rng([seed, 43]))
-        return self._play(states, frames, player.choose)
-
-    def _play(
-        self, states: GameStates, frames: int, choose: Callable[[np.ndarray], np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """`choose` is given the newest frame of each game."""
+    def _play(self, states: GameStates, env_actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         count = len(states)
         self._games.set_state([*states.states, *states.states[:1] * (GAMES_AT_ONCE - count)])
-        seen = np.repeat(states.frames[:1, -1], GAMES_AT_ONCE, axis=0)
-        seen[:count] = states.frames[:, -1]
         running = np.ones(GAMES_AT_ONCE, bool)
         shown, lives = [], []
-        for _ in range(frames):
-            seen, ended = self.press(choose(seen))
+        for held in env_actions.T:
+            frames, ended = self.press(held)
             running = running & ~ended
-            shown.append(seen[:count])
+            shown.append(frames[:count])
             lives.append(running[:count])
         return np.stack(shown, axis=1), np.stack(lives, axis=1)
 
@@ -141,13 +132,3 @@ class RealGame:
         """Begin another level in every game: procgen's action -1 gives up the episode."""
         self._games.act(np.full(GAMES_AT_ONCE, -1, np.int32))
         self._games.observe()
-
-
-class _Pressing:
-    """Chooses env actions [games, T] one after the other."""
-
-    def __init__(self, env_actions: np.ndarray) -> None:
-        self._columns = iter(env_actions.T)
-
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
-        return next(self._columns)

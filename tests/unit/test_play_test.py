@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from genie_lite.config import load_config
-from genie_lite.data import sample_dataset
-from genie_lite.data.coinrun import procgen_available
+from genie_lite.data import procgen_available, sample_dataset
 from genie_lite.evaluation import EvaluationError, Interval, PlayTest, play_test
 from genie_lite.evaluation.key_scripts import ENV_ACTIONS, SCRIPTS, SEQUENCES, env_actions
 from genie_lite.evaluation.motion import Motion
@@ -208,7 +207,7 @@ def test_a_frozen_world_fails_where_it_should(tested: dict[str, PlayTest]) -> No
     assert table["jump: share that takes off"]["world"].value == 0
     assert np.isnan(table["jump: of these, back on the ground in time"]["world"].value)
     assert table["stand still: share still, presses 5 to 12"]["world"].value == 1
-    distances = table["mashed keys: distance of late frames"]
+    distances = table["mashed keys: late videos, distance"]
     assert distances["world"].value == pytest.approx(distances["frozen prompts"].value)
     assert distances["world"].value > 2 * distances["game"].value
 

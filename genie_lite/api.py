@@ -16,11 +16,12 @@ from genie_lite.inference import Rollout
 from genie_lite.inference.action_prior import ActionPrior
 from genie_lite.inference.arrays import frames_to_tensor, to_uint8, tokens_to_tensor
 from genie_lite.inference.compute import computing
+from genie_lite.machine import data_folder
 from genie_lite.models import GenieModel
 from genie_lite.models.action_prior import ActionPriorNetwork
 from genie_lite.storage import CheckpointError
 
-__all__ = ["CheckpointError", "Genie"]
+__all__ = ["CheckpointError", "Genie", "load"]
 
 RUNNING_SUMS = ("quantizer.latent_sums", "quantizer.idle_steps")  # of a codebook, between two training steps
 PRIOR_FILE, PRIOR_PREFIX = "action_prior.safetensors", "action_prior_network."
@@ -33,12 +34,14 @@ class Genie(GenieModel):
     int64 [B, T-1]. The batch axis may be left out.
 
     precision: number format to compute in, "float32", "bfloat16", or "auto" for what suits the machine.
+    threads: CPU threads to play on; None for what is robust (inference/compute.py says what that is, and why).
     card: what is known of a trained world: data, time, hardware, metrics.
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.precision = "auto"
+        self.threads: int | None = None
         self.card: dict[str, Any] = {}
 
     @property
@@ -120,7 +123,7 @@ class Genie(GenieModel):
         chosen: dict[str, Any] = {"maskgit_steps": maskgit_steps, "temperature": temperature}
         chosen = {name: value for name, value in chosen.items() if value is not None}
         sampling = dataclasses.replace(self.config.sampling, **chosen)
-        return Rollout(self, prompt_frames, sampling, seed=seed, precision=self.precision)
+        return Rollout(self, prompt_frames, sampling, seed=seed, precision=self.precision, threads=self.threads)
 
     def inference(self) -> contextlib.AbstractContextManager[None]:
         """A context without gradients or learning codebooks, in `precision`, for calling the models themselves."""
@@ -183,3 +186,20 @@ class Genie(GenieModel):
         if (folder / "card.json").is_file():
             genie.card = storage.read_json(folder / "card.json")
         return genie.to(device).eval()
+
+
+def load(name_or_path: str | Path, device: str | None = None) -> Genie:
+    """A trained world, by the name of a shipped one ("laptop") or by its checkpoint folder.
+
+    `device` is "cpu" or "cuda"; None takes a GPU where there is one. Raises CheckpointError for an unknown name, and for
+    a checkpoint that cannot be used.
+    """
+    folder, shipped = Path(name_or_path), data_folder() / "checkpoints"
+    if not folder.is_dir() and (shipped / name_or_path).is_dir():
+        folder = shipped / name_or_path
+    elif not folder.is_dir() and folder.name == str(name_or_path):
+        names = ", ".join(sorted(path.name for path in shipped.glob("*") if path.is_dir())) or "none found"
+        raise CheckpointError(
+            f"checkpoint {str(name_or_path)!r}: neither a folder nor a shipped name ({names}); give one of those"
+        )
+    return Genie.load(folder, device or ("cuda" if torch.cuda.is_available() else "cpu"))

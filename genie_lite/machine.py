@@ -12,7 +12,14 @@ from importlib import metadata
 from pathlib import Path
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CPU_INFO = Path("/proc/cpuinfo")
 CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
+
+
+def data_folder() -> Path:
+    """Where shipped videos and checkpoints are: $GENIE_LITE_DATA, or ``data/`` of the cloned repository."""
+    override = os.environ.get("GENIE_LITE_DATA")
+    return Path(override) if override else Path(__file__).resolve().parents[1] / "data"
 
 
 def installed(module: str) -> bool:
@@ -40,6 +47,18 @@ def memory_gigabytes() -> float | None:
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def physical_cores() -> int | None:
+    """Physical cores that this process may use, hyperthreads not counted; None where the system does not tell."""
+    if not CPU_INFO.is_file() or not hasattr(os, "sched_getaffinity"):
+        return None
+    allowed, found = os.sched_getaffinity(0), set()
+    for entry in CPU_INFO.read_text().split("\n\n"):
+        facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in entry.splitlines())}
+        if "core id" in facts and int(facts["processor"]) in allowed:
+            found.add((facts.get("physical id"), facts["core id"]))
+    return len(found) or None
 
 
 def teraflops(dtype: str, device: str, size: int = 512, seconds: float = 0.15) -> float:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genie_lite.inference.arrays import frames_to_tensor
-from genie_lite.inference.compute import computing
+from genie_lite.inference.compute import playing
 from genie_lite.models import GenieModel
 from genie_lite.models.complete_past import CompletePastDynamicsModel
 
@@ -44,7 +44,7 @@ class ActionPrior:
     def after_each(self, frames: np.ndarray) -> np.ndarray:
         """Log-probability of each latent action after each of frames uint8 [B, T, H, W, C]: float64 [B, T, A]."""
         pixels, _ = frames_to_tensor(self.model, frames)
-        with computing(self.model, self.precision):
+        with playing(self.model, len(pixels), self.precision):
             network = self.model.action_prior_network
             found = self._of_dynamics(pixels) if network is None else network(pixels).float().log_softmax(dim=-1)
         return found.to(torch.float64).cpu().numpy()

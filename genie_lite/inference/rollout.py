@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from genie_lite.config import SamplingConfig
 from genie_lite.inference.arrays import actions_to_tensor, frames_to_tensor, to_uint8
-from genie_lite.inference.compute import computing, play_precision, play_threads
+from genie_lite.inference.compute import playing
 from genie_lite.inference.first_guess import FirstGuess, Shown
 from genie_lite.inference.kv_cache import KVCache, Slots
 from genie_lite.inference.maskgit import sample_frame
@@ -38,8 +39,8 @@ class Rollout:
     frame only. The random numbers of frame t depend on `seed` and t alone: undoing and repeating a step gives the same
     frame.
 
-    sampling: MaskGIT's settings, None for the world's own. precision, threads: how to compute; by default what
-    `inference.compute` finds quick and robust.
+    sampling: MaskGIT's settings, None for the world's own. precision, threads: how to compute; "auto" and None take
+    what is quick and robust (inference/compute.py).
     """
 
     def __init__(
@@ -57,15 +58,15 @@ class Rollout:
         self.tokens: Tensor  # of the newest frame, [B, N]
         self.frame: np.ndarray  # the newest frame, uint8 [B, H, W, C]
         self.decoding: list[Tensor] = []  # its tokens [B, N] after each MaskGIT step
-        self._precision = play_precision(model.device, precision)
-        self._threads = play_threads(model.device, threads)
         self._generator = torch.Generator(model.device)
         self._dynamics_cache = KVCache(model.context_frames)
         self._decoder_cache = KVCache(model.context_frames)
         self._guess = FirstGuess(model) if getattr(model.dynamics, "first_guess", False) else None
         self._past: deque[_Past] = deque(maxlen=UNDO_STEPS)
-        with computing(model, self._precision, self._threads):
-            self._read_prompt(prompt_frames)
+        frames, _ = frames_to_tensor(model, prompt_frames)
+        self._computing = functools.partial(playing, model, len(frames), precision, threads)
+        with self._computing():
+            self._read_prompt(frames)
 
     @property
     def position(self) -> int:
@@ -78,7 +79,7 @@ class Rollout:
         Raises ValueError for an action outside [0, A).
         """
         actions = actions_to_tensor(self.model, latent_actions, (len(self.tokens),))
-        with computing(self.model, self._precision, self._threads):
+        with self._computing():
             slots = (self._dynamics_cache.snapshot(), self._decoder_cache.snapshot())
             self._past.append(_Past(*slots, self.tokens, self.frame, self._guess.snapshot() if self._guess else []))
             vectors = self.model.latent_action.quantizer.lookup(actions)[:, None]  # [B, 1, latent_dim]
@@ -104,8 +105,7 @@ class Rollout:
         self.tokens, self.frame = past.tokens, past.frame
         return self.frame
 
-    def _read_prompt(self, prompt_frames: np.ndarray) -> None:
-        frames, _ = frames_to_tensor(self.model, prompt_frames)
+    def _read_prompt(self, frames: Tensor) -> None:
         tokens = self.model.tokenizer.encode(frames)
         actions = tokens.new_zeros(len(tokens), 0)
         if frames.shape[1] > 1:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from genie_lite import load_config
+from genie_lite import load_config, machine
 from genie_lite.api import Genie
 from genie_lite.config import SamplingConfig, TransformerConfig
-from genie_lite.inference import KVCache, maskgit
+from genie_lite.inference import KVCache, compute, maskgit
 from genie_lite.inference.maskgit import draw_tokens, masked_after, most_confident, sample_frame
 from genie_lite.inference.one_frame import newest_frame, remember
 from genie_lite.nn import STTransformer
@@ -214,3 +214,91 @@ def test_inference_leaves_every_module_in_its_mode():
     with genie.inference():
         assert not any(module.training for module in genie.modules()) and not torch.is_grad_enabled()
     assert [module.training for module in genie.modules()] == before and any(before) and not all(before)
+
+
+# ------------------------------------------------------------------------------------- number format and threads
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    """A machine with two cores on which nobody has asked for a number of threads."""
+    for name in compute.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "physical_cores", lambda: 2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def seen(monkeypatch) -> list[tuple[int, bool]]:
+    """Threads, and whether bfloat16, each time that a frame's tokens are sampled."""
+    found = []
+
+    def watch(*args, **kwargs):
+        found.append((torch.get_num_threads(), torch.is_autocast_enabled("cpu")))
+        return sample_frame(*args, **kwargs)
+
+    monkeypatch.setattr("genie_lite.inference.rollout.sample_frame", watch)
+    monkeypatch.setattr("genie_lite.nn.precision.native_bfloat16", lambda device: True)
+    return found
+
+
+@pytest.fixture
+def world(genie, monkeypatch) -> Genie:
+    """The tiny Genie, with nothing decided."""
+    monkeypatch.setattr(genie, "precision", "auto")
+    return genie
+
+
+def test_one_world_is_played_in_float32_on_one_thread_and_leaves_the_threads_alone(world, videos, two_cores, seen):
+    rollout = world.rollout(videos[:1, :1], maskgit_steps=1)
+    assert torch.get_num_threads() == 2
+    rollout.step([0])
+    assert seen == [(1, False)] and torch.get_num_threads() == 2
+    with pytest.raises(ValueError, match="out of range"):
+        rollout.step([99])
+    assert torch.get_num_threads() == 2
+
+
+def test_several_worlds_are_computed_like_a_training_batch(world, videos, two_cores, seen):
+    world.rollout(videos[:, :1], maskgit_steps=1).step([0, 1])
+    assert seen == [(2, True)]
+
+
+def test_what_a_user_decided_is_not_overruled(world, videos, two_cores, seen, monkeypatch):
+    def played() -> tuple[int, bool]:
+        world.generate(videos[0, 0], [0], maskgit_steps=1)
+        return seen.pop()
+
+    torch.set_num_threads(3)  # not what PyTorch starts with on two cores
+    assert played() == (3, False)
+    torch.set_num_threads(2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert played() == (2, False)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(world, "threads", 2)
+    monkeypatch.setattr(world, "precision", "bfloat16")
+    assert played() == (2, True)
+
+
+def test_an_error_in_a_step_gives_the_threads_back(world, videos, two_cores, monkeypatch):
+    rollout = world.rollout(videos[:1, :1])
+    monkeypatch.setattr("genie_lite.inference.rollout.sample_frame", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        rollout.step([0])
+    assert torch.get_num_threads() == 2
+
+
+def test_physical_cores_count_siblings_once(tmp_path, monkeypatch):
+    entries = [f"processor\t: {n}\nphysical id\t: 0\ncore id\t: {n % 2}\n" for n in range(4)]
+    (tmp_path / "cpuinfo").write_text("\n".join(entries))
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    assert machine.physical_cores() == 2
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 2}, raising=False)
+    assert machine.physical_cores() == 1
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "nothing")
+    assert machine.physical_cores() is None

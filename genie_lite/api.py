@@ -191,8 +191,8 @@ class Genie(GenieModel):
 def load(name_or_path: str | Path, device: str | None = None) -> Genie:
     """A trained world, by the name of a shipped one ("laptop") or by its checkpoint folder.
 
-    `device` is "cpu" or "cuda"; None takes a GPU where there is one. Raises CheckpointError for an unknown name, and for
-    a checkpoint that cannot be used.
+    `device` is "cpu" or "cuda"; None takes a GPU where there is one. Raises CheckpointError for an unknown name, and
+    for a checkpoint that cannot be used.
     """
     folder, shipped = Path(name_or_path), data_folder() / "checkpoints"
     if not folder.is_dir() and (shipped / name_or_path).is_dir():

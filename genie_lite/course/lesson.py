@@ -66,16 +66,15 @@ class Course:
         "tokenizer" gives a Genie whose tokenizer is trained, "latent_action" adds the latent action model, "dynamics"
         the dynamics model. A line of output says which models they are.
         """
-        import genie_lite
-        from genie_lite.api import Genie
+        from genie_lite import api
 
         checkpoint = self.folder(stage) / "checkpoint"
         name = NAMES[stage]
         if (checkpoint / "config.json").is_file():
             say(f"Using **your own** {name}, trained at preset {self.preset} with seed {self.seed}.")
-            return Genie.load(checkpoint)
+            return api.Genie.load(checkpoint)
         say(f"Using the **shipped** {name}: you have not trained it at preset {self.preset} yet.")
-        return genie_lite.load(SHIPPED, device="cpu")
+        return api.load(SHIPPED, device="cpu")
 
     def _videos(self, split: Literal["train", "test"]) -> FrameDataset:
         from genie_lite.data import course_dataset, sample_dataset

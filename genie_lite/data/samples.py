@@ -15,17 +15,12 @@ from genie_lite.data.errors import DatasetError
 from genie_lite.data.procgen_games import procgen_available
 from genie_lite.data.zarr_group import read_attributes
 from genie_lite.data.zarr_store import unwritable
+from genie_lite.machine import data_folder
 from genie_lite.storage import whole_folder
 
 log = logging.getLogger(__name__)
 
 Game = Literal["plain", "full"]
-
-
-def data_folder() -> Path:
-    """Where shipped videos and checkpoints lie: $GENIE_LITE_DATA, or ``data/`` of the cloned repository."""
-    override = os.environ.get("GENIE_LITE_DATA")
-    return Path(override) if override else Path(__file__).resolve().parents[2] / "data"
 
 
 def sample_dataset(

@@ -8,16 +8,14 @@ Importing this module registers ``GenieLite-v0``::
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
 import numpy as np
 
+from genie_lite.api import Genie, load
 from genie_lite.play.prompts import Prompts
 from genie_lite.play.session import PlaySession
-
-if TYPE_CHECKING:
-    from genie_lite.api import Genie
 
 ENV_ID = "GenieLite-v0"
 
@@ -48,9 +46,7 @@ class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: found {render_mode!r}, wanted 'rgb_array' or None")
         if isinstance(genie, (str, Path)):
-            import genie_lite
-
-            genie = genie_lite.load(genie)
+            genie = load(genie)
         self.genie = genie
         self.render_mode = render_mode
         self._prompt, self._dataset = prompt, dataset

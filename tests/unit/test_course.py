@@ -148,7 +148,7 @@ def test_the_seed_reaches_every_stage(tmp_path: Path) -> None:
 def test_a_stage_takes_your_own_checkpoint_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     this = course.start("tiny", run_dir=tmp_path)
     shipped = Genie(load_config("tiny"))
-    monkeypatch.setattr("genie_lite.load", lambda name, device: shipped)
+    monkeypatch.setattr("genie_lite.api.load", lambda name, device: shipped)
     assert this.stage("tokenizer") is shipped
     own = Genie(load_config("tiny"))
     own.save(this.folder("tokenizer") / "checkpoint")

@@ -26,6 +26,7 @@ from genie_lite.config.schema import Count, Number, Seed
 if TYPE_CHECKING:
     from genie_lite.api import Genie
     from genie_lite.data import FrameDataset
+    from genie_lite.evaluation import PlayTest, Report
 
 T = TypeVar("T")
 SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
@@ -224,31 +225,54 @@ class Train(Command):
 
 @command("evaluate")
 class Evaluate(Command):
-    """Measure a trained Genie on videos that it has not seen."""
+    """Measure a trained Genie on videos that it has not seen, or how it plays beside the real game."""
 
     checkpoint: World
-    data: Videos
+    data: Annotated[str | None, arg(metavar="FOLDER")] = None  # held-out videos; not needed with --play
     clips: Count = 200  # number of clips
-    frames: Count = 16  # frames per clip
+    frames: OptionalCount = None  # frames per clip (None: 16); with --play, frames per prompt (None: 60)
     stride: OptionalCount = None  # stored frames from one frame of a clip to the next (None: as trained)
     fvd_weights: str | None = None  # also measure FVD with the I3D network in this i3d_torchscript.pt (or URL)
     fvd_sha256: str | None = None  # SHA-256 that those weights must have
+    play: bool = False  # instead press the same keys in the real game (needs procgen) and in the world
+    quick: bool = False  # with --play: fewer prompts, fewer frames
+    filmstrips: Annotated[Path | None, arg(metavar="FOLDER")] = None  # with --play: save pictures, game above world
     json: File = None  # also write the numbers to this file
 
     def run(self) -> None:
         import genie_lite
-        from genie_lite.evaluation import evaluate_genie
 
         genie = genie_lite.load(self.checkpoint)
-        dataset = _dataset(self.data, "test", genie.config)
-        stride = self.stride or genie.config.training.dynamics.frame_stride
-        fvd: dict[str, Any] = {"fvd_weights": self.fvd_weights, "fvd_sha256": self.fvd_sha256}
-        report = evaluate_genie(
-            genie, dataset, clips=self.clips, frames=self.frames, stride=stride, **(fvd if self.fvd_weights else {})
-        )
+        report = self._play_test(genie) if self.play else self._report(genie)
         _say(report)
         if self.json is not None:
             _say(f"Written: {report.to_json(self.json)}")
+
+    def _report(self, genie: Genie) -> Report:
+        from genie_lite.evaluation import evaluate_genie
+
+        if self.data is None:
+            raise ConfigError("--data: found none, expected a folder of held-out videos (or --play for a play test)")
+        dataset = _dataset(self.data, "test", genie.config)
+        stride = self.stride or genie.config.training.dynamics.frame_stride
+        fvd: dict[str, Any] = {"fvd_weights": self.fvd_weights, "fvd_sha256": self.fvd_sha256}
+        return evaluate_genie(
+            genie,
+            dataset,
+            clips=self.clips,
+            frames=self.frames or 16,
+            stride=stride,
+            **(fvd if self.fvd_weights else {}),
+        )
+
+    def _play_test(self, genie: Genie) -> PlayTest:
+        from genie_lite.evaluation import play_test
+        from genie_lite.play import Controller
+
+        report = play_test(genie, Controller(genie), frames=self.frames, quick=self.quick)
+        if self.filmstrips is not None:
+            report.save_filmstrips(self.filmstrips)
+        return report
 
 
 @command("play")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from genie_lite.play.actions import read_labels
+from genie_lite.play.actions import card_labels, read_labels
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
@@ -59,7 +59,7 @@ class Controller:
         weight: float = WEIGHT,
     ) -> None:
         source = genie.card.get("actions") if actions is None else actions
-        labels = read_labels(source, genie.num_latent_actions)
+        labels = card_labels(genie) if actions is None else read_labels(actions, genie.num_latent_actions)
         if labels is None:
             raise ValueError(
                 "controller: the world's card does not say what its latent actions do; pass "

@@ -16,6 +16,7 @@ from PIL import Image
 import genie_lite
 from genie_lite import cli, config, data, evaluation, training
 from genie_lite.api import Genie
+from genie_lite.play import Controller
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +175,37 @@ def test_evaluate_writes_a_table_and_json(
     assert json.loads(file.read_text())["metrics"]["psnr"]["value"] == 20.0
     said(capsys, "evaluate", world, "--data", videos, "--fvd-weights", "i3d.pt", "--fvd-sha256", "ab12")
     assert (asked["fvd_weights"], asked["fvd_sha256"]) == ("i3d.pt", "ab12")
+
+
+def test_evaluate_can_test_play_instead(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, world: Path, tmp_path: Path
+) -> None:
+    asked = {}
+
+    def play_test(genie: Genie, controller: Controller, **options: object) -> evaluation.PlayTest:
+        asked.update(options)
+        row = {"world": evaluation.Interval(0.5, 0.4, 0.6)}
+        return evaluation.PlayTest({"gap": row}, strips={"jump": np.zeros((2, 4, 8, 8, 3), np.uint8)})
+
+    monkeypatch.setattr(evaluation, "play_test", play_test)
+    genie = genie_lite.load(world)
+    genie.card["actions"] = [{"dx": 0.0, "dy": 0.0, "share": 1.0}] * genie.num_latent_actions
+    genie.save(tmp_path / "described")
+    options = (
+        "--play",
+        "--quick",
+        "--frames",
+        20,
+        "--json",
+        tmp_path / "play.json",
+        "--filmstrips",
+        tmp_path / "strips",
+    )
+    assert "0.50 [0.40, 0.60]" in said(capsys, "evaluate", tmp_path / "described", *options)
+    assert asked == {"frames": 20, "quick": True}
+    assert json.loads((tmp_path / "play.json").read_text())["table"]["gap"]["world"] == [0.5, 0.4, 0.6]
+    assert (tmp_path / "strips" / "jump.png").is_file()
+    assert "--data" in refused(capsys, "evaluate", world)
 
 
 def test_play_saves_one_frame_an_action_after_the_prompt(

@@ -1,4 +1,4 @@
-"""What is installed, what is missing, what this machine can do, and what that means for run times.
+"""What is installed, what is missing, and what this machine can do.
 
 `genie_lite.doctor()` and `genie-lite doctor` show it. Nothing is downloaded or changed.
 """
@@ -22,9 +22,9 @@ OLDEST, NEWEST = (3, 11), (3, 13)
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: what was looked at, what was found, what follows from it.
+    """One line of the report: what was examined, what was found, and what follows from it.
 
-    `status` is "ok", "note" (the course runs, but something is slower or left out) or "missing" (a part cannot run).
+    `status` is "ok", "note" (the course runs, but something is slower or left out) or "missing" (something cannot run).
     """
 
     name: str
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """What `examine` found; it shows itself as text."""
+    """What `examine` found; printed, it is the text that `genie-lite doctor` shows."""
 
     findings: tuple[Finding, ...]
 
@@ -45,7 +45,7 @@ class Report:
         return all(finding.status != "missing" for finding in self.findings)
 
     def __getitem__(self, name: str) -> Finding:
-        """One finding by its name; KeyError when nothing of that name was looked at."""
+        """One finding by its name; KeyError if nothing of that name was examined."""
         for finding in self.findings:
             if finding.name == name:
                 return finding
@@ -63,7 +63,7 @@ class Report:
 
 
 def examine() -> Report:
-    """Look at everything once; takes a second or two, most of it for importing torch and timing two matrix products."""
+    """Examine everything once. It takes a second or two, most of it to import torch and time two matrix products."""
     looks = (_python, _torch, _cores, _memory, _gpu, _bfloat16, _run_times, _procgen, _video, _videos, _checkpoint)
     notebooks = ("jupyterlab", "ipywidgets", "anywidget")
     return Report((*(look() for look in looks), *(_package(name) for name in notebooks), _chromium()))
@@ -82,27 +82,27 @@ def _python() -> Finding:
 def _torch() -> Finding:
     version = machine.version("torch")
     if version is None:
-        return Finding("torch", "missing", "not installed", f"nothing can be trained or played; {INSTALL}")
+        return Finding("torch", "missing", "not installed", f"nothing can be trained or played; run {INSTALL}")
     if tuple(int(part) for part in version.split("+")[0].split(".")[:2]) < (2, 9):
-        return Finding("torch", "missing", version, f"older than 2.9, which genie-lite asks for; {INSTALL}")
-    return Finding("torch", "ok", version, "trains and plays")
+        return Finding("torch", "missing", version, f"genie-lite needs 2.9 or newer; run {INSTALL}")
+    return Finding("torch", "ok", version, "training and play work")
 
 
 def _cores() -> Finding:
     count = machine.cores()
     if count >= 2:
-        return Finding("cores", "ok", str(count), "the laptop preset is made for 2 or more")
-    return Finding("cores", "note", str(count), "the laptop preset is made for 2: training gets about half as far")
+        return Finding("cores", "ok", str(count), "the laptop preset expects 2 or more")
+    return Finding("cores", "note", str(count), "the laptop preset expects 2; training gets about half as far")
 
 
 def _memory() -> Finding:
     gigabytes = machine.memory_gigabytes()
     if gigabytes is None:
-        return Finding("memory", "note", "unknown", "the laptop preset wants about 4 GB free")
+        return Finding("memory", "note", "unknown", "the laptop preset needs about 4 GB free")
     if gigabytes >= 6:
         return Finding("memory", "ok", f"{gigabytes:.0f} GB", "enough for the laptop preset")
     return Finding(
-        "memory", "note", f"{gigabytes:.1f} GB", "tight for the laptop preset; lower training.*.clips if it fails"
+        "memory", "note", f"{gigabytes:.1f} GB", "little for the laptop preset; lower training.*.clips if it runs out"
     )
 
 
@@ -112,14 +112,12 @@ def _gpu() -> Finding:
     import torch
 
     if not torch.cuda.is_available():
-        return Finding(
-            "GPU", "note", "none that CUDA can use", "tiny and laptop run on the CPU; gpu and paper need one"
-        )
+        return Finding("GPU", "note", "no CUDA GPU", "presets tiny and laptop run on the CPU; gpu and paper need a GPU")
     properties = torch.cuda.get_device_properties(0)
     number = torch.cuda.device_count()
     more = f" and {number - 1} more" if number > 1 else ""
     found = f"{properties.name}, {properties.total_memory / 2**30:.0f} GB{more}"
-    return Finding("GPU", "ok", found, "training and play use it; the gpu preset takes about an hour")
+    return Finding("GPU", "ok", found, "training and play use it; preset gpu takes about an hour")
 
 
 def _bfloat16() -> Finding:
@@ -134,7 +132,7 @@ def _bfloat16() -> Finding:
     speed = f"{single:.2g} TFLOP/s in float32, {half:.2g} in bfloat16"
     if native_bfloat16(device):
         return Finding(
-            "bfloat16", "ok", f"native, {half / single:.1f} times float32's speed", f"training uses it ({speed})"
+            "bfloat16", "ok", f"native, {half / single:.1f} times as fast as float32", f"training uses it ({speed})"
         )
     return Finding("bfloat16", "note", "not native", f"training stays in float32 ({speed})")
 
@@ -150,8 +148,7 @@ def _run_times() -> Finding:
         "run times",
         "ok",
         f"laptop trains {shown}",
-        "a slower machine gets less far, not later; "
-        "every notebook tells its time before it trains, and preset tiny takes seconds",
+        "a slower machine trains as long and gets less far; preset tiny takes seconds",
     )
 
 
@@ -161,74 +158,66 @@ def _budget(stage: StageConfig) -> str:
     return f"at most {stage.time_budget_minutes:g} min"
 
 
-# ------------------------------------------------------------------------------------- what the course stands on
+# --------------------------------------------------------------------------------------- what the course needs
 
 
 def _procgen() -> Finding:
     distribution = machine.procgen_distribution()
     if machine.installed("procgen") or machine.installed("procgen_gym"):
         version = machine.version(distribution or "procgen") or "unknown version"
-        return Finding("procgen", "ok", f"{version}", "collects as many CoinRun videos as you like")
+        return Finding("procgen", "ok", f"{version}", "new CoinRun videos can be collected")
     if distribution:
-        why = f"not installed, though {distribution} has a wheel for this machine ({INSTALL} brings it)"
+        why = f"not installed; {distribution} has a wheel for this machine ({INSTALL})"
     else:
         why = f"no wheel for Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-    return Finding(
-        "procgen", "note", why, "every notebook runs from the videos that ship; only new ones cannot be collected"
-    )
+    return Finding("procgen", "note", why, "every notebook runs on the videos that ship; new ones cannot be collected")
 
 
 def _video() -> Finding:
     if not machine.installed("av"):
-        return Finding("videos", "missing", "no av", f"your own mp4 videos cannot be read; {INSTALL}")
-    return Finding("videos", "ok", f"PyAV {machine.version('av')}", "reads your own mp4 and gif videos")
+        return Finding("videos", "missing", "no av", f"your own mp4 videos cannot be read; run {INSTALL}")
+    return Finding("videos", "ok", f"PyAV {machine.version('av')}", "your own mp4 and gif videos can be read")
 
 
 def _videos() -> Finding:
     if not machine.installed("numcodecs") or not machine.installed("zarr"):
-        return Finding("sample", "missing", "no zarr or no numcodecs", f"datasets cannot be read; {INSTALL}")
-    from genie_lite.data import data_folder
-
-    folder = data_folder() / "coinrun"
+        return Finding("sample", "missing", "no zarr or no numcodecs", f"datasets cannot be read; run {INSTALL}")
+    folder = machine.data_folder() / "coinrun"
     missing = [split for split in ("train", "test") if not (folder / f"{split}.zarr").is_dir()]
     if missing:
         return Finding(
             "sample",
             "missing",
             f"{' and '.join(missing)} not in {folder}",
-            "notebooks have no videos to start "
-            "from; clone the repository and install from there, or set GENIE_LITE_DATA to its data folder",
+            "notebooks have no videos; install from a clone of the repository, or set GENIE_LITE_DATA to its data "
+            "folder",
         )
-    return Finding("sample", "ok", f"CoinRun videos in {folder}", "every notebook can start from them")
+    return Finding("sample", "ok", f"CoinRun videos in {folder}", "every notebook runs on them")
 
 
 def _checkpoint() -> Finding:
-    if not machine.installed("numcodecs"):
-        return Finding("checkpoint", "missing", "no numcodecs", f"nothing can be loaded; {INSTALL}")
-    from genie_lite.data import data_folder
-
-    folder = data_folder() / "checkpoints"
+    folder = machine.data_folder() / "checkpoints"
     names = sorted(path.parent.name for path in folder.glob("*/config.json"))
     if not names:
         return Finding(
             "checkpoint",
             "missing",
             f"none in {folder}",
-            "no world to play before you train one; clone the "
-            "repository and install from there, or set GENIE_LITE_DATA to its data folder",
+            "there is no world to play until you train one; install from a clone of the repository, or set "
+            "GENIE_LITE_DATA to its data folder",
         )
-    return Finding("checkpoint", "ok", ", ".join(names), f"genie_lite.load({names[0]!r}) plays at once")
+    return Finding("checkpoint", "ok", ", ".join(names), f"try genie_lite.load({names[0]!r})")
 
 
 def _package(name: str) -> Finding:
     version = machine.version(name)
     if version is None:
-        return Finding(name, "missing", "not installed", f"notebooks cannot be opened or played; {INSTALL}")
-    return Finding(name, "ok", version, "notebooks and their buttons")
+        return Finding(name, "missing", "not installed", f"notebooks cannot be opened or played; run {INSTALL}")
+    return Finding(name, "ok", version, "notebooks and the player")
 
 
 def _chromium() -> Finding:
     path = machine.find_chromium()
     if path is None:
-        return Finding("Chromium", "note", "not on PATH", "only browser tests need it; make test skips them")
-    return Finding("Chromium", "ok", path, "browser tests can run")
+        return Finding("Chromium", "note", "not on PATH", "only the browser tests need it; `make test` skips them")
+    return Finding("Chromium", "ok", path, "the browser tests can run")

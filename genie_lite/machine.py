@@ -1,4 +1,4 @@
-"""Facts about the machine and the environment, for doctor to judge. Nothing is downloaded or changed."""
+"""Facts about the machine and the environment. Nothing is downloaded or changed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def version(package: str) -> str | None:
 
 
 def memory_gigabytes() -> float | None:
-    """Memory of the machine in GB (2^30 bytes), or of the container where that is less; None where it is not told."""
+    """Memory in GB (2^30 bytes) of the machine, or of the container if that is less; None where it is unknown."""
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return None
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -62,7 +62,7 @@ def physical_cores() -> int | None:
 
 
 def teraflops(dtype: str, device: str, size: int = 512, seconds: float = 0.15) -> float:
-    """Speed of a [size, size] matrix product, the best of as many as fit in `seconds` after one for warming up."""
+    """Speed of [size, size] matrix products: the best of as many as fit into `seconds`, after one to warm up."""
     import torch
 
     square = torch.ones(size, size, dtype=getattr(torch, dtype), device=device)

@@ -1,4 +1,4 @@
-"""Folders that are whole or not there, with one writer: checkpoints as `config.json` and safetensors, never pickle."""
+"""Writing files and folders completely or not at all, and checkpoints: JSON and safetensors, never pickle."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ LEFTOVER = re.compile(r"\.(?P<name>.+?)\.(?P<pid>\d+)(\.[0-9a-f]{8})?\.(?P<kind>
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used: the message names the file or tensor, what was found and what was wanted."""
+    """A checkpoint that cannot be used: the message names the file or tensor, what was found and what was expected."""
 
 
 class FolderInUseError(ValueError):
-    """A folder that another program is writing into."""
+    """Raised for a folder that another program is writing into."""
 
 
 @contextlib.contextmanager
 def sole_writer(folder: Path | str) -> Iterator[None]:
-    """Let nobody else who asks write into a folder meanwhile; a kill frees it. FolderInUseError when somebody does."""
+    """Lock a folder for writing; the lock ends with the process. FolderInUseError if another program holds it."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -49,7 +49,7 @@ def sole_writer(folder: Path | str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def whole_folder(folder: Path | str) -> Iterator[Path]:
-    """Write a folder elsewhere, then rename it into place: a kill or a full disk leaves the old one as it was.
+    """Write a folder under a temporary name, then rename it: a kill or a full disk leaves the old one as it was.
 
     Between two renames the old folder has another name; `recover` brings it back if the writer was killed there.
     """
@@ -102,7 +102,7 @@ def recover_all(folder: Path | str) -> None:
 
 
 def _is_being_written(leftover: Path, pid: int) -> bool:
-    """Whether the process that made a draft still runs; one that began later only has the same number."""
+    """Whether the process that made a draft still runs. One that started later only happens to have its number."""
     try:
         status = leftover.stat()
         return psutil.Process(pid).create_time() <= max(status.st_mtime, status.st_ctime)
@@ -114,7 +114,7 @@ def _is_being_written(leftover: Path, pid: int) -> bool:
 def whole_file(path: Path | str) -> Iterator[BinaryIO]:
     """Write a file under a temporary name and then rename it: it appears complete or not at all.
 
-    The folder is made where it is missing. A failure, such as a full disk, leaves an older file of this name as it was.
+    A missing folder is made. A failure, such as a full disk, leaves an older file of this name as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,7 +185,7 @@ def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source:
 
 
 def require_finite(tensors: Mapping[str, torch.Tensor], source: Path) -> None:
-    """CheckpointError naming the first tensor that holds NaN or infinity: a training that diverged wrote it."""
+    """Raise CheckpointError, naming the first tensor that holds NaN or infinity: training had diverged."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise CheckpointError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,7 +44,7 @@ def load_config(preset: str | Path, overrides: dict[str, Any] | None = None) -> 
     Raises ConfigError for an unknown preset or key, a value that does not fit, or settings that exclude each other.
     """
     path = Path(preset) if str(preset).endswith((".yaml", ".yml")) else PRESETS / f"{preset}.yaml"
-    if not path.is_file():
+    if not os.path.isfile(path):  # False, too, for what can be no path
         names = presets()
         raise ConfigError(
             f"preset {str(preset)!r}: not found; {did_you_mean(str(preset), names)}"
@@ -73,6 +74,8 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from error
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    except (AttributeError, LookupError, TypeError) as error:  # raised by PyYAML where a tag does not fit its value
+        raise ValueError(f"a tag that does not fit its value ({error})") from error
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:

@@ -186,9 +186,7 @@ class DynamicsConfig:
     loss_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # fraction of the masked tokens in the loss (paper: 1)
     past: Literal["masked", "complete"] = "masked"  # past frames in training; complete: as in play (paper: masked)
     first_guess: bool = False  # also read the next frame as the latent action model predicts it (paper: false)
-    token_start: Literal["random", "codebook"] = (
-        "random"  # initial token embeddings; codebook: its vectors (not stated)
-    )
+    token_start: Literal["random", "codebook"] = "random"  # initial token embeddings (paper: not stated)
 
     def __post_init__(self) -> None:
         low, high = self.mask_rate

@@ -161,6 +161,9 @@ def test_a_group_is_checked_wherever_it_is_made():
 def test_an_unknown_preset_is_named_with_a_guess(tmp_path):
     with pytest.raises(ConfigError, match="'latpop': not found; did you mean 'laptop'"):
         load_config("latpop")
+    for name in ("x" * 5000, "a\0b", "a\0b.yaml", ".."):
+        with pytest.raises(ConfigError, match="not found"):
+            load_config(name)
 
 
 BOMB = "a0: &a0 [1, 2]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
@@ -180,6 +183,8 @@ BOMB = "a0: &a0 [1, 2]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9
         (b"data: {seed: 2020-99-99}", "not valid YAML"),
         (b"data: {? [1] : 2}", "not valid YAML"),
         (b"data: !!python/object:os.system {}", "not valid YAML"),
+        (b"data: {seed: !!timestamp x}", "not valid YAML"),
+        (b"data: {backgrounds: !!bool x}", "not valid YAML"),
         (b"- 1", "found list, wanted a mapping"),
     ],
 )

@@ -16,6 +16,7 @@ from genie_lite.inference import Rollout
 from genie_lite.inference.action_prior import ActionPrior
 from genie_lite.inference.arrays import frames_to_tensor, to_uint8, tokens_to_tensor
 from genie_lite.inference.compute import computing
+from genie_lite.inference.foresight import Foresight
 from genie_lite.machine import data_folder
 from genie_lite.models import GenieModel
 from genie_lite.models.action_prior import ActionPriorNetwork
@@ -48,6 +49,11 @@ class Genie(GenieModel):
     def action_prior(self) -> ActionPrior | None:
         """Which latent action is likely to come next, for worlds that have learned it; else None."""
         return ActionPrior(self, self.precision) if ActionPrior.known(self) else None
+
+    @property
+    def foresight(self) -> Foresight | None:
+        """What each latent action would do at a moment, for worlds that predict displacements; else None."""
+        return Foresight(self, self.precision) if Foresight.known(self) else None
 
     # ------------------------------------------------------------------------------------------------ the models
 

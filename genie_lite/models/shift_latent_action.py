@@ -68,6 +68,19 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
 
         `motion` is `self.motion(frames)` where it is known already.
         """
+        decoded = self._decode(frames, action_vectors, motion)
+        moved = self._move(frames, self.to_shift(decoded.mean(dim=2)).float())
+        output = self.patches.join(self.to_patch(decoded)).float()  # [B, t, H, W, C + 1]
+        stays = torch.sigmoid(output[..., -1:] + STAYS)
+        return moved + stays * (frames - moved) + output[..., :-1]
+
+    def displacements(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None) -> Tensor:
+        """How far the hero would move, down and right, on average, in pixels: [B, t, 2]; arguments as for `predict`."""
+        logits = self.to_shift(self._decode(frames, action_vectors, motion).mean(dim=2)).float()
+        steps = torch.arange(-self.reach, self.reach + 1, device=logits.device, dtype=logits.dtype)
+        return (logits.unflatten(-1, (2, -1)).softmax(dim=-1) * steps).sum(dim=-1)
+
+    def _decode(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None) -> Tensor:
         patches = self.patches.cut(frames)
         change = F.pad(patches.diff(dim=1), (0, 0, 0, 0, 1, 0))
         per_frame = self.action_embedding(action_vectors)
@@ -75,12 +88,7 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
             per_frame = per_frame + self.decoder_motion(self.motion(frames) if motion is None else motion)
         embedded = self.decoder_patches(torch.cat([patches, change], dim=-1))
         embedded = embedded + self.decoder_positions + per_frame[:, :, None]
-        decoded = self.decoder(embedded.to(self._dtype(frames)))
-
-        moved = self._move(frames, self.to_shift(decoded.mean(dim=2)).float())
-        output = self.patches.join(self.to_patch(decoded)).float()  # [B, t, H, W, C + 1]
-        stays = torch.sigmoid(output[..., -1:] + STAYS)
-        return moved + stays * (frames - moved) + output[..., :-1]
+        return self.decoder(embedded.to(self._dtype(frames)))
 
     def motion(self, frames: Tensor) -> Tensor:
         """How far the scene moved up to each of frames [B, T, H, W, C]: [B, T, 2 · (2 · reach + 1)]; 0 at the first."""

@@ -12,6 +12,7 @@ from genie_lite.play.actions import card_labels, read_labels
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
+    from genie_lite.inference.foresight import Foresight
 
 # What a key means: the direction across (-1 left, 0 none, +1 right), and whether it jumps.
 INTENTIONS = {
@@ -29,6 +30,10 @@ UNSURE = 0.02  # least probability that a direction is given, so that no factor 
 PLAUSIBLE = 0.05  # actions less plausible than this share of the most plausible one are not taken
 UNWANTED_JUMP = 0.3  # factor for an action that jumps under a key that does not
 WEIGHT = 2.0  # of what an action does, against how plausible it is
+# Where a world foresees what each latent action would do:
+WORTH_TRYING = 0.1  # actions less plausible than this share of the most plausible one are not taken
+RISES = (4.0, 24.0)  # pixels a frame, from which on a motion counts as a jump, and up to which more is better
+NATS = 2.0  # of plausibility that weigh as much as one pixel
 
 
 class Prior(Protocol):
@@ -43,6 +48,8 @@ class Controller:
     A latent action is bound to keys without labels, by its measured motion in real videos: how likely it is to go
     left, right, up or neither. Where several actions fit a key, the one is taken that is most plausible given the past
     frames, by the world's action prior; without a prior plausibility is the share of the action in real videos.
+    A world whose latent action model predicts displacements says what each action would do at this moment, and with a
+    prior that takes the place of the average motion (`choose_by_motion`).
 
     actions: motions as `describe_actions` returns them; None takes those of the world's card.
     prior: gives log_probabilities [B, A] of frames uint8 [B, T, H, W, C]; "world" takes the world's own if it has one,
@@ -68,6 +75,7 @@ class Controller:
         self.genie = genie
         self.prior: Prior | None = genie.action_prior if prior == "world" else prior
         self.weight = weight
+        self.foresight: Foresight | None = None if self.prior is None else getattr(genie, "foresight", None)
         shares = np.array([label.share or 0.0 for label in labels])
         shares = np.maximum(shares if shares.sum() else np.ones(len(labels)), 1e-3)
         self._log_shares = np.log(shares / shares.sum())
@@ -98,6 +106,8 @@ class Controller:
             raise ValueError(
                 f"keys: found {len(names)} of {sorted(set(names))}, expected {len(plausible)} of {list(INTENTIONS)}"
             )
+        if self.foresight is not None:
+            return choose_by_motion(self.foresight.motions(frames), plausible, [INTENTIONS[name] for name in names])
         fit = np.stack([self._log_fit[name] for name in names])
         ruled_out = plausible < plausible.max(1, keepdims=True) + math.log(PLAUSIBLE)
         if self.prior is None:
@@ -122,6 +132,23 @@ class Controller:
         """How well each latent action does what is meant, log [A]."""
         vertical = _softened(self._up) if jumps else self._not_jumping
         return np.log(_softened(self._across[across])) + np.log(vertical)
+
+
+def choose_by_motion(motions: np.ndarray, plausible: np.ndarray, intentions: Sequence[tuple[int, bool]]) -> np.ndarray:
+    """Of the latent actions worth trying, those whose motion fits an intention best: int64 [B].
+
+    motions: pixels to the right and down that each action would move the hero, [B, A, 2]. plausible: log-probabilities
+    [B, A]. An intention (direction, jumps) asks for the motion farthest that way, or for the least to either side, and
+    for the highest rise or the lowest. Against a wall no action that walks on is plausible, in the air none that jumps;
+    the best of the others is taken then.
+    """
+    across, down = motions[..., 0], motions[..., 1]
+    direction = np.array([direction for direction, _ in intentions])[:, None]
+    jumps = np.array([jumps for _, jumps in intentions])[:, None]
+    rise = np.clip(-down, *RISES)
+    fit = np.where(direction == 0, -np.abs(across), direction * across) + np.where(jumps, rise, -rise)
+    ruled_out = plausible < plausible.max(1, keepdims=True) + math.log(WORTH_TRYING)
+    return np.where(ruled_out, -np.inf, fit + plausible / NATS).argmax(1)
 
 
 def _softened(probability: np.ndarray) -> np.ndarray:

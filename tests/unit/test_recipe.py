@@ -14,10 +14,12 @@ from genie_lite.config import load_config
 from genie_lite.data import FrameDataset, sample_dataset
 from genie_lite.inference import KVCache
 from genie_lite.inference.first_guess import FirstGuess
+from genie_lite.inference.foresight import Foresight
 from genie_lite.inference.one_frame import frame_features, remember
 from genie_lite.models.build import build_dynamics, build_latent_action
 from genie_lite.models.complete_past import CompletePastDynamicsModel, two_stream_mask
 from genie_lite.models.shift_latent_action import ShiftLatentActionModel, match_displacements, shift_matrices
+from genie_lite.play.controller import choose_by_motion
 from genie_lite.training import encoded, loop, read_log, train_genie
 from genie_lite.training.encoded import EncodedVideos, NumberLoader, encode_clips
 
@@ -339,3 +341,42 @@ def test_a_world_with_a_prior_says_what_is_likely_next(world):
     assert found.shape == (3, world.num_latent_actions)
     np.testing.assert_allclose(np.exp(found).sum(1), 1, atol=1e-5)
     assert Genie(load_config("tiny")).action_prior is None
+
+
+def test_foresight_is_the_displacement_that_the_decoder_predicts(world):
+    prompt = some_clips(2, 6)
+    found = Foresight(world).motions(prompt)
+    assert found.shape == (2, world.num_latent_actions, 2)
+    pixels = torch.from_numpy(prompt[:, -4:]).float() / 255
+    with world.inference():
+        codes = torch.cat([world.latent_action.encode(pixels), torch.full((2, 1), 3)], dim=1)
+        vectors = world.latent_action.quantizer.lookup(codes)
+        expected = world.latent_action.displacements(pixels, vectors)[:, -1].flip(-1)
+    np.testing.assert_allclose(found[:, 3], expected.float().numpy(), atol=0.05)
+    with pytest.raises(ValueError, match=r"latent_action\.shift"):
+        Foresight(Genie(load_config("tiny")))
+
+
+def test_a_displacement_is_the_mean_of_its_distribution(latent_action, frames):
+    with torch.no_grad():
+        latent_action.to_shift.bias.zero_()
+        latent_action.to_shift.bias.view(2, -1)[0, REACH + 5] = 50.0  # always five pixels down
+    found = latent_action.displacements(frames, torch.zeros(CLIPS, FRAMES, latent_action.quantizer.codebook.shape[1]))
+    torch.testing.assert_close(found, torch.tensor([5.0, 0.0]).expand(CLIPS, FRAMES, 2), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("intention", "expected"),
+    [((1, False), 1), ((-1, False), 2), ((0, False), 0), ((0, True), 3), ((1, True), 4)],
+)
+def test_keys_take_the_action_that_moves_that_way(intention, expected):
+    motions = np.array([[[0, 0], [5, 0], [-5, 1], [0, -20], [4, -20]]], float)  # none, right, left, up, up right
+    plausible = np.log(np.full((1, 5), 0.2))
+    assert choose_by_motion(motions, plausible, [intention]).tolist() == [expected]
+
+
+def test_what_is_not_plausible_is_not_taken():
+    """Against a wall the key does nothing, and in the air no second jump begins."""
+    motions = np.array([[[0, 0], [5, 0]], [[3, 8], [0, -20]]], float)
+    plausible = np.log(np.array([[0.97, 0.03], [0.97, 0.03]]))
+    assert choose_by_motion(motions, plausible, [(1, False), (0, True)]).tolist() == [0, 0]

@@ -1,0 +1,48 @@
+"""What each latent action would do here and now, as the latent action model's decoder predicts it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from genie_lite.inference.arrays import frames_to_tensor
+from genie_lite.inference.compute import playing
+from genie_lite.models import GenieModel
+from genie_lite.models.shift_latent_action import ShiftLatentActionModel
+
+PAST = 4  # frames that it looks at
+
+
+class Foresight:
+    """Predicts, for each latent action, how far the hero would move.
+
+    Latent actions that are choices of a player do not name motions: the same one starts a run and keeps it going. So
+    what a key should do is compared with what each action would do in this moment. Raises ValueError for a world whose
+    latent action model predicts no displacements.
+    """
+
+    def __init__(self, model: GenieModel, precision: str = "auto") -> None:
+        if not self.known(model):
+            raise ValueError("foresight: this world predicts no displacements; train it with `latent_action.shift`")
+        self.model, self.precision = model, precision
+
+    @staticmethod
+    def known(model: GenieModel) -> bool:
+        """Whether a world predicts displacements."""
+        return isinstance(model.latent_action, ShiftLatentActionModel)
+
+    def motions(self, frames: np.ndarray) -> np.ndarray:
+        """Pixels to the right and down after the last of frames uint8 [B, T, H, W, C]: float64 [B, A, 2]."""
+        pixels, _ = frames_to_tensor(self.model, np.asarray(frames)[:, -PAST:])
+        model = self.model.latent_action
+        assert isinstance(model, ShiftLatentActionModel)
+        with playing(self.model, len(pixels), self.precision):
+            actions = torch.zeros(len(pixels), 0, dtype=torch.int64, device=pixels.device)
+            if pixels.shape[1] > 1:
+                actions = model.encode(pixels)
+            count = self.model.num_latent_actions
+            choices = torch.arange(count, device=pixels.device).repeat(len(pixels))[:, None]  # [B · A, 1]
+            vectors = model.quantizer.lookup(torch.cat([actions.repeat_interleave(count, 0), choices], dim=1))
+            motion = model.motion(pixels).repeat_interleave(count, 0)
+            found = model.displacements(pixels.repeat_interleave(count, 0), vectors, motion)[:, -1]
+        return found.flip(-1).to(torch.float64).cpu().numpy().reshape(len(pixels), count, 2)

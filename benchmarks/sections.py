@@ -24,7 +24,7 @@ from benchmarks.plain_play import PlainPlay
 from benchmarks.stages import PAPER_STAGES, OurStep, PlainStep, precision_of, some_frames
 from genie_lite.api import Genie
 from genie_lite.config import COURSE_STAGES, Config, DataConfig
-from genie_lite.data import ClipLoader, FrameDataset, coinrun, collect, data_folder, policies, procgen_available
+from genie_lite.data import ClipLoader, FrameDataset, collect, data_folder, procgen_available, procgen_games
 from genie_lite.inference import Rollout
 from genie_lite.machine import cores
 
@@ -171,7 +171,7 @@ def collecting(bench: Bench, seconds: float) -> Report:
     if not procgen_available():
         return {"skipped": "Collecting was skipped: procgen is not installed."}
     data = bench.config.data
-    frames = data.frames_per_level or -(-coinrun.LONGEST_EPISODE // data.action_repeat)
+    frames = data.frames_per_level or -(-procgen_games.LONGEST_EPISODE // data.action_repeat)
     number = itertools.count()
     bare = {f"procgen, {threads} threads": _games(data, threads) for threads in (0, min(data.num_envs, cores()))}
     with tempfile.TemporaryDirectory() as folder:
@@ -190,17 +190,13 @@ def collecting(bench: Bench, seconds: float) -> Report:
 
 def _games(data: DataConfig, threads: int) -> Work:
     """Procgen alone, with the options used for collecting, under random actions."""
-    games = coinrun.import_procgen().ProcgenGym3Env(
-        num=data.num_envs, env_name="coinrun", start_level=data.train_levels[0], num_levels=data.train_levels[1],
-        distribution_mode=data.distribution_mode, use_backgrounds=data.backgrounds,
-        restrict_themes=data.restrict_themes, num_threads=threads,
-    )  # fmt: skip
+    games = procgen_games.make_games(data, data.train_levels, data.num_envs, seed=0, threads=threads)
     rng, steps = np.random.default_rng(0), 256
 
     def played() -> float:
         for _ in range(steps):
             games.observe()
-            games.act(rng.integers(policies.NUM_ENV_ACTIONS, size=data.num_envs, dtype=np.int32))
+            games.act(rng.integers(procgen_games.NUM_ENV_ACTIONS, size=data.num_envs, dtype=np.int32))
         return float(steps * data.num_envs)
 
     return played

@@ -35,10 +35,13 @@ Pair = Field(strict=False)  # a list is as good as a tuple
 class DataConfig:
     """How CoinRun videos are collected (appendix F.1); the defaults are the simplified game of the course."""
 
+    game: Literal["coinrun", "ninja", "climber", "jumper"] = "coinrun"  # of procgen
     distribution_mode: Literal["easy", "hard"] = "easy"  # procgen's difficulty
     backgrounds: bool = False  # paint backgrounds behind the level
     restrict_themes: bool = True  # give the ground and the hero one look in every level
-    policy: Literal["sticky", "uniform", "walker"] = "sticky"  # who presses the keys: genie_lite.data.policies
+    policy: Literal["sticky", "uniform", "walker", "expert"] = (
+        "sticky"  # who presses the keys: genie_lite.data.policies
+    )
     sticky_probability: Fraction = 0.5  # of repeating the last env action (sticky) or the last direction (walker)
     right_bias: Fraction = 0.3  # extra probability of moving right, so that videos travel through their levels
     action_repeat: Count = 4  # game steps per env action; one frame is stored per env action

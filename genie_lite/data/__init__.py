@@ -1,4 +1,4 @@
-"""Where frames come from: collecting CoinRun, reading videos, endless clips for training.
+"""Where frames come from: collecting games, reading videos, endless clips for training.
 
 ::
 
@@ -7,12 +7,12 @@
         ...
 """
 
-from genie_lite.data.coinrun import collect
+from genie_lite.data.collector import collect
 from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError, MissingArrayError
 from genie_lite.data.fit import fit_frames
 from genie_lite.data.loader import ClipLoader
-from genie_lite.data.procgen_games import procgen_available
+from genie_lite.data.procgen_games import import_procgen, procgen_available
 from genie_lite.data.samples import copy_sample, course_dataset, data_folder, sample_dataset, sample_game
 from genie_lite.data.validate import check_dataset
 from genie_lite.data.writer import DatasetWriter, write_dataset
@@ -29,6 +29,7 @@ __all__ = [
     "course_dataset",
     "data_folder",
     "fit_frames",
+    "import_procgen",
     "open_dataset",
     "procgen_available",
     "sample_dataset",

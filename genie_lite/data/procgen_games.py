@@ -1,4 +1,4 @@
-"""Procgen's games: the package that has them for this Python, and one interface for both packages."""
+"""Procgen's games, CoinRun and three more platform games: whichever package has them, behind one interface."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from genie_lite.config import DataConfig
 from genie_lite.data.errors import DatasetError
+
+GAMES = ("coinrun", "ninja", "climber", "jumper")
+FRAME_SHAPE = (64, 64, 3)
+NUM_ENV_ACTIONS = 15
+STILL = 4  # the env action that presses nothing
+LONGEST_EPISODE = 1_000  # game steps, after which procgen ends an episode of these games
 
 
 def procgen_available() -> bool:
@@ -39,6 +46,31 @@ def import_procgen() -> Any:
             "that ship: genie_lite.data.sample_dataset('train')"
         ) from error
     return procgen
+
+
+def game_options(data: DataConfig) -> dict[str, Any]:
+    """What procgen is told of the look and the difficulty of levels; stored with the videos."""
+    return {
+        "distribution_mode": data.distribution_mode,
+        "use_backgrounds": data.backgrounds,
+        "restrict_themes": data.restrict_themes,
+    }
+
+
+def make_games(data: DataConfig, levels: tuple[int, int], num: int, *, seed: int, threads: int = 0) -> Any:
+    """`num` games side by side (a ProcgenGym3Env) on `levels`: the first level seed and the number of levels.
+
+    The number of levels is never 0, which procgen reads as "all levels": DataConfig sees to it.
+    """
+    return import_procgen().ProcgenGym3Env(
+        num=num,
+        env_name=data.game,
+        start_level=levels[0],
+        num_levels=levels[1],
+        rand_seed=seed,
+        num_threads=threads,
+        **game_options(data),
+    )
 
 
 class _GymGames:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from genie_lite.config import Config
-from genie_lite.data.coinrun import Split, collect, collection_settings, settings_differ
+from genie_lite.data.blocks import Split
+from genie_lite.data.collector import collect, collection_settings, settings_differ
 from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError
-from genie_lite.data.procgen_games import procgen_available
+from genie_lite.data.procgen_games import import_procgen, procgen_available
 from genie_lite.data.zarr_group import read_attributes
 from genie_lite.data.zarr_store import unwritable
 from genie_lite.machine import data_folder
@@ -77,6 +78,8 @@ def course_dataset(
         attributes = read_attributes(path)
         if attributes.get("complete") and not settings_differ(attributes, collection_settings(config.data, split)):
             return open_dataset(path, size)
+        if config.data.game != "coinrun":
+            import_procgen()  # videos of another game do not ship: say what is missing
         log.warning("procgen is not installed, so no new videos: taking the %s videos that ship with genie-lite", split)
         return sample_dataset(split, size, game=sample_game(config))
     dataset = collect(config.data, path, split, progress=progress)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genie_lite.config import DataConfig
-from genie_lite.data.coinrun import STILL, collection_settings
-from genie_lite.data.policies import PLAYERS
-from genie_lite.data.procgen_games import import_procgen
+from genie_lite.data.collector import collection_settings
+from genie_lite.data.policies import POLICIES
+from genie_lite.data.procgen_games import STILL, import_procgen
 
 GAMES_AT_ONCE = 64
 FIRST_PRESSES = 8  # of the policy, before the first state is taken
@@ -82,7 +82,7 @@ class RealGame:
         They come GAMES_AT_ONCE or fewer at a time; a new level is begun after ROUNDS states.
         """
         rng = np.random.default_rng([self.seed if seed is None else seed, 41])
-        player = PLAYERS[self.data.policy](self.data, rng)
+        policy = POLICIES[self.data.policy](self.data, rng)
         while True:
             frames = self._games.observe()[1]["rgb"].copy()
             recent = np.repeat(frames[:, None], history, axis=1)
@@ -90,8 +90,8 @@ class RealGame:
             # Games that began together spread out before their states are taken.
             due = FIRST_PRESSES + rng.integers(BETWEEN, size=GAMES_AT_ONCE) + BETWEEN * np.arange(ROUNDS)[:, None]
             for press in range(int(due.max()) + 1):
-                frames, ended = self.press(player.choose(frames))
-                player.restart(np.flatnonzero(ended))
+                frames, ended = self.press(policy.choose(frames))
+                policy.restart(np.flatnonzero(ended))
                 recent = np.concatenate([recent[:, 1:], frames[:, None]], axis=1)
                 age = np.where(ended, 1, age + 1)
                 chosen = np.flatnonzero((due == press).any(0) & (age >= max(history, FIRST_PRESSES)))
@@ -100,7 +100,7 @@ class RealGame:
                     yield GameStates(recent[chosen].copy(), [saved[i] for i in chosen])
                     self._games.set_state(saved)
             self._new_levels()
-            player.restart(np.arange(GAMES_AT_ONCE))
+            policy.restart(np.arange(GAMES_AT_ONCE))
 
     def replay(self, states: GameStates, env_actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Press env actions [B, T] from saved states: frames uint8 [B, T, H, W, C], and where the episode still runs.

@@ -1,4 +1,4 @@
-"""Collecting CoinRun: on a pretend game whose pictures tell everything, and on the real one where it is installed."""
+"""Collecting videos: of a pretend game whose pictures tell everything, and of real ones where they are installed."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
+from pretend_games import PretendGames
 
 from genie_lite.config import Config, DataConfig, ModelConfig, load_config
 from genie_lite.data import (
     DatasetError,
     FrameDataset,
     check_dataset,
-    coinrun,
     collect,
     course_dataset,
     open_dataset,
     policies,
     procgen_available,
+    procgen_games,
     sample_dataset,
     sample_game,
 )
-from genie_lite.data.coinrun import collection_settings, settings_differ
+from genie_lite.data.collector import collection_settings, settings_differ
+from genie_lite.data.writer import existing_attributes
 from genie_lite.evaluation import measure_motion
 from genie_lite.evaluation.env_actions import env_action_classes, read_env_actions
 from genie_lite.storage import sole_writer
@@ -40,70 +41,9 @@ needs_procgen = pytest.mark.skipif(not procgen_available(), reason="procgen has 
 NOTHING = np.zeros((0, 1, 1, 3), np.uint8)
 
 
-class PretendGames:
-    """Each picture holds its level, its episode of this game, the game step within it, and the last env action.
-
-    Episodes last 3 to 40 game steps, so that many end while an env action is held.
-    """
-
-    plays = 0
-    stop_after: int | None = None  # raise KeyboardInterrupt at this many calls of act, over all games
-
-    def __init__(self, num: int, start_level: int, num_levels: int, rand_seed: int, **options: Any) -> None:
-        assert num_levels > 0 and options["env_name"] == "coinrun"
-        self.range = (start_level, num_levels)
-        self.rng = [np.random.default_rng([rand_seed, i]) for i in range(num)]
-        self.states: list[dict[str, int]] = [{"episode": -1} for _ in range(num)]
-        self.first = np.ones(num, bool)
-        for i in range(num):
-            self._begin(i)
-
-    def _begin(self, i: int) -> None:
-        level = self.range[0] + int(self.rng[i].integers(self.range[1]))
-        level = self.states[i].get("only", level)
-        self.states[i] |= {
-            "level": level,
-            "episode": self.states[i]["episode"] + 1,
-            "step": 0,
-            "action": 255,
-            "last": int(self.rng[i].integers(3, 41)),
-        }
-        self.first[i] = True
-
-    def act(self, env_actions: np.ndarray) -> None:
-        assert env_actions.dtype == np.int32
-        PretendGames.plays += 1
-        if PretendGames.stop_after is not None and PretendGames.plays > PretendGames.stop_after:
-            raise KeyboardInterrupt
-        self.first[:] = False
-        for i, state in enumerate(self.states):
-            state |= {"step": state["step"] + 1, "action": int(env_actions[i])}
-            if state["step"] == state["last"]:
-                self._begin(i)
-
-    def observe(self) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-        pictures = np.zeros((len(self.states), 64, 64, 3), np.uint8)
-        for picture, state in zip(pictures, self.states, strict=True):
-            told = [state["level"] % 256, state["level"] // 256 % 256, state["episode"], state["step"], state["action"]]
-            picture[0, :5, 0] = told
-        return np.zeros(len(pictures)), {"rgb": pictures}, self.first.copy()
-
-    def get_info(self) -> list[dict[str, int]]:
-        return [{"level_seed": state["level"]} for state in self.states]
-
-    def get_state(self) -> list[dict[str, int]]:
-        return [{**state, "only": state["level"]} for state in self.states]
-
-    def set_state(self, states: list[dict[str, int]]) -> None:
-        self.states = [dict(state) for state in states]
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coinrun, "import_procgen", lambda: SimpleNamespace(ProcgenGym3Env=PretendGames))
+    monkeypatch.setitem(sys.modules, "procgen", SimpleNamespace(ProcgenGym3Env=PretendGames, __spec__=True))
     monkeypatch.setattr(PretendGames, "plays", 0)
     monkeypatch.setattr(PretendGames, "stop_after", None)
 
@@ -133,7 +73,7 @@ def test_episodes_are_cut_where_the_game_cuts_them(tmp_path: Path, pretend: None
     assert (np.diff(pictures[:, 3])[inside] == repeat).all()  # one frame stored per held env action
     np.testing.assert_array_equal(pictures[1:, 4][inside], env_actions[:-1][inside])  # taken after frame f
     late = pictures[starts, 3] > 0  # first frame of an episode that began while the others held their env actions
-    assert (pictures[starts, 3] < repeat).all() and (pictures[starts, 4][late] == coinrun.STILL).all()
+    assert (pictures[starts, 3] < repeat).all() and (pictures[starts, 4][late] == procgen_games.STILL).all()
     assert late.any() == (repeat > 1)
 
 
@@ -176,16 +116,16 @@ def test_levels_in_turn_give_each_level_its_frames(tmp_path: Path, pretend: None
 
 def test_sticky_policy_holds_and_leans_right() -> None:
     data = DataConfig(sticky_probability=0.5, right_bias=0.3, num_envs=50_000)
-    player = policies.StickyPlayer(data, np.random.default_rng(0))
-    first = player.choose(NOTHING)
+    policy = policies.StickyPolicy(data, np.random.default_rng(0))
+    first = policy.choose(NOTHING)
     assert set(first) == set(range(9))  # left, none, right x down, none, up; never a key that CoinRun ignores
     right = 0.3 + 0.7 * policies.HORIZONTAL[2]
     assert abs((first // 3 == 2).mean() - right) < 0.01
-    second = player.choose(NOTHING)
+    second = policy.choose(NOTHING)
     assert 0.5 < (second == first).mean() < 0.75
-    player.data = dataclasses.replace(data, sticky_probability=1.0)
-    player.restart(np.arange(25_000))
-    third = player.choose(NOTHING)
+    policy.data = dataclasses.replace(data, sticky_probability=1.0)
+    policy.restart(np.arange(25_000))
+    third = policy.choose(NOTHING)
     assert (third[25_000:] == second[25_000:]).all() and (third[:25_000] == second[:25_000]).mean() < 0.5
     ours, numpys = np.random.default_rng(1), np.random.default_rng(1)
     chosen = numpys.choice(3, 1_000, p=policies.VERTICAL)
@@ -194,13 +134,13 @@ def test_sticky_policy_holds_and_leans_right() -> None:
 
 def test_walker_jumps_when_stuck_and_never_in_mid_air() -> None:
     data = DataConfig(policy="walker", sticky_probability=0.8, num_envs=4_000, action_repeat=4)
-    player = policies.Walker(data, np.random.default_rng(0))
+    policy = policies.WalkerPolicy(data, np.random.default_rng(0))
     rng = np.random.default_rng(1)
     still = np.zeros((4_000, 4, 4, 3), np.uint8)
-    keys = [player.choose(still)]
+    keys = [policy.choose(still)]
     for _ in range(40):  # the first half walks into a wall, the other half sees the scene scroll
         pictures = np.where(np.arange(4_000)[:, None, None, None] < 2_000, still, rng.integers(256, size=still.shape))
-        keys.append(player.choose(pictures.astype(np.uint8)))
+        keys.append(policy.choose(pictures.astype(np.uint8)))
     keys = np.stack(keys)
     direction, jumps = keys // 3, keys % 3 == policies.UP
     assert set(np.unique(keys % 3)) == {policies.NONE, policies.UP}
@@ -359,6 +299,31 @@ def test_settings_make_the_videos_that_they_always_made(tmp_path: Path) -> None:
 
 
 @needs_procgen
+@pytest.mark.parametrize("game", ["ninja", "climber", "jumper"])
+def test_other_platform_games_are_collected_like_coinrun(tmp_path: Path, game: str) -> None:
+    data = DataConfig(game=game, num_envs=4, train_levels=(0, 20), test_levels=(500, 20))
+    videos = collect(data, tmp_path / "videos", frames=1_200, progress=False)
+    assert check_dataset(videos.path) == [] and videos.attributes["game"] == game
+    assert set(videos.level_seeds()) <= set(range(20)) and len(set(videos.level_seeds())) > 2
+    grown = collect(data, tmp_path / "grown", frames=700, progress=False)
+    grown = collect(data, tmp_path / "grown", frames=1_200, progress=False)
+    assert digest(grown) == digest(videos)
+    with pytest.raises(DatasetError, match=f"game: found '{game}', wanted 'coinrun'"):
+        collect(dataclasses.replace(data, game="coinrun"), tmp_path / "videos", frames=1_300, progress=False)
+    # The pictures are this game's: the first frames of CoinRun's levels look different.
+    coinrun = collect(dataclasses.replace(data, game="coinrun"), tmp_path / "coinrun", frames=64, progress=False)
+    first = coinrun.read_clips(np.array([0]), 1).astype(int)
+    assert (np.abs(videos.read_clips(videos.episode_starts, 1) - first).mean((1, 2, 3, 4)) > 10).all()
+    motion = np.abs(np.diff(videos.read_clips(videos.clip_starts(16)[::64], 16).astype(int), axis=1)).max((2, 3, 4))
+    assert (motion > 0).mean() > 0.5  # something moves from most frames to the next
+
+
+def test_datasets_from_before_there_was_a_choice_of_game_are_continued() -> None:
+    shipped = sample_dataset("test").attributes
+    assert shipped["game"] == "coinrun" and settings_differ(shipped, collection_settings(DataConfig(), "test")) == ""
+
+
+@needs_procgen
 def test_the_shipped_videos_can_be_collected_again(tmp_path: Path) -> None:
     shipped, frames = sample_dataset("test"), 1_024
     again = collect(DataConfig(), tmp_path / "videos", "test", frames=frames, progress=False)
@@ -387,7 +352,7 @@ def test_killed_collection_goes_on_where_it_was(tmp_path: Path) -> None:
         process.wait()
     with pytest.raises(DatasetError, match="collection stopped after"):
         open_dataset(path)
-    written = coinrun.existing_attributes(path)["frames_written"]
+    written = existing_attributes(path)["frames_written"]
     assert 0 < written < frames
     data = DataConfig(num_envs=2)
     resumed = collect(data, path, frames=written + 512, progress=False)

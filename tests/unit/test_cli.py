@@ -36,7 +36,7 @@ def videos(tmp_path: Path) -> Path:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run a command that cannot be done; its one line."""
+    """Run a command that must fail and return its error, which is one line."""
     assert cli.main([str(argument) for argument in arguments]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("genie-lite: ") and captured.err.count("\n") == 1, captured.err
@@ -44,7 +44,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run a command that can be done; what it wrote."""
+    """Run a command that must succeed and return what it printed."""
     assert cli.main([str(argument) for argument in arguments]) == 0
     return capsys.readouterr().out
 

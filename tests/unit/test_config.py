@@ -1,4 +1,4 @@
-"""Presets load, round-trip, and say clearly what is wrong; parameter counts follow the paper's tables."""
+"""Presets load and round-trip, errors name what is wrong, and parameter counts follow the paper's tables."""
 
 import dataclasses
 

@@ -1,11 +1,11 @@
-# Everything a clone needs, from Python 3.11-3.13 and make alone. `make help` lists the targets.
+# Everything a clone needs, from Python 3.11-3.14 and make alone. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help lab course ablation test bench lint format notebooks clean
 
 # The first Python on PATH that the package supports; `make lab PYTHON=/path/to/python` chooses another.
-SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
-PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.13 python; do \
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.13 python3.14 python; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 PRESET ?= laptop
 # ONLY=03 limits `make course` and `make notebooks` to notebooks whose name starts so.
@@ -55,7 +55,7 @@ clean:  ## remove .venv and caches; runs/ stays
 
 # Stamps: each is as new as the last install, so that a second `make` starts at once.
 $(VENV)/made:
-	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11-3.13 found on PATH: install one, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11-3.14 found on PATH: install one, or say make PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "Making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu, apt-get install python3-venv brings what is missing" >&2; exit 1; }
 	@touch $@

@@ -16,7 +16,7 @@ from genie_lite.config import COURSE_STAGES, ConfigError, StageConfig, load_conf
 
 Status = Literal["ok", "note", "missing"]
 INSTALL = "pip install -c constraints.txt -e ."
-OLDEST, NEWEST = (3, 11), (3, 13)
+OLDEST, NEWEST = (3, 11), (3, 14)
 # Stages that the course's notebooks train, as config.training names them.
 
 
@@ -75,8 +75,8 @@ def examine() -> Report:
 def _python() -> Finding:
     found = platform.python_version()
     if OLDEST <= sys.version_info[:2] <= NEWEST:
-        return Finding("Python", "ok", found, "supported (3.11 to 3.13)")
-    return Finding("Python", "missing", found, "not supported; make a new environment with Python 3.11 to 3.13")
+        return Finding("Python", "ok", found, "supported (3.11 to 3.14)")
+    return Finding("Python", "missing", found, "not supported; make a new environment with Python 3.11 to 3.14")
 
 
 def _torch() -> Finding:

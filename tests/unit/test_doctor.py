@@ -81,7 +81,7 @@ def test_an_old_torch_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert examine()["torch"].status == "missing"
 
 
-@pytest.mark.parametrize("python", [(3, 10), (3, 14)])
+@pytest.mark.parametrize("python", [(3, 10), (3, 15)])
 def test_an_unsupported_python_is_missing(monkeypatch: pytest.MonkeyPatch, python: tuple[int, int]) -> None:
     on(monkeypatch, python, "Linux", "x86_64")
     assert examine()["Python"].status == "missing"
@@ -97,6 +97,7 @@ def test_an_unsupported_python_is_missing(monkeypatch: pytest.MonkeyPatch, pytho
         ((3, 12), "Linux", "aarch64", None),
         ((3, 13), "Linux", "x86_64", "procgen-gym"),
         ((3, 13), "Windows", "AMD64", None),
+        ((3, 14), "Linux", "x86_64", None),
     ],
 )
 def test_no_procgen_is_a_note_that_tells_why_and_what_still_works(
@@ -118,7 +119,7 @@ def test_markers_of_the_dependencies_agree_with_doctor(repository: Path) -> None
     wanted = [requirements.Requirement(text) for text in project["dependencies"]]
     platforms = {"linux": ("Linux", ("x86_64", "aarch64")), "win32": ("Windows", ("AMD64", "ARM64")),
                  "darwin": ("Darwin", ("x86_64", "arm64"))}  # fmt: skip
-    for minor in (11, 12, 13):
+    for minor in (11, 12, 13, 14):
         for sys_platform, (system, architectures) in platforms.items():
             for architecture in architectures:
                 here = {"python_version": f"3.{minor}", "sys_platform": sys_platform, "platform_machine": architecture}

@@ -38,19 +38,34 @@ def step_flops(config: Config, stage: str) -> float:
     if stage == "tokenizer":
         return tokenizer(model, clips, frames).total
     total = latent_action(model, clips, frames).total if stage in ("latent_action", "genie") else 0.0
-    if stage in ("dynamics", "genie"):  # inputs are encoded without gradients
-        total += tokenizer_encoder(model, clips, frames).forward + latent_action_encoder(model, clips, frames).forward
+    if stage in ("dynamics", "genie"):
         total += dynamics(model, clips, frames).total
+        if stage == "genie" or not settings.encoded_clips:  # inputs are encoded at every step, without gradients
+            total += encoding(model, clips, frames)
+    return total
+
+
+def encoding(model: ModelConfig, clips: int, frames: int) -> float:
+    """What the dynamics model reads of clips: tokens, latent actions, first guesses."""
+    total = tokenizer_encoder(model, clips, frames).forward + latent_action_encoder(model, clips, frames).forward
+    if model.dynamics.first_guess:
+        total += (
+            tokenizer_decoder(model, clips, frames - 1).forward + latent_action_decoder(model, clips, frames).forward
+        )
     return total
 
 
 def tokenizer(model: ModelConfig, clips: int, frames: int) -> Flops:
+    return tokenizer_encoder(model, clips, frames) + tokenizer_decoder(model, clips, frames)
+
+
+def tokenizer_decoder(model: ModelConfig, clips: int, frames: int) -> Flops:
     settings, places = model.tokenizer, clips * frames * model.tokens_per_frame
     pixels, width = settings.patch_size**2 * model.channels, settings.decoder.d_model
     decoder = transformer(settings.decoder, places, model.tokens_per_frame, frames)
     fixed = settings.codes == "patches"  # the codes get no gradient
     ends = linear(places, settings.codebook.latent_dim, width, of_input=fixed) + linear(places, width, pixels)
-    return tokenizer_encoder(model, clips, frames) + decoder + ends
+    return decoder + ends
 
 
 def tokenizer_encoder(model: ModelConfig, clips: int, frames: int) -> Flops:
@@ -64,14 +79,36 @@ def tokenizer_encoder(model: ModelConfig, clips: int, frames: int) -> Flops:
 
 
 def latent_action(model: ModelConfig, clips: int, frames: int) -> Flops:
+    return latent_action_encoder(model, clips, frames) + latent_action_decoder(model, clips, frames)
+
+
+def latent_action_decoder(model: ModelConfig, clips: int, frames: int) -> Flops:
     settings, count = model.latent_action, _patches(model)
     pixels, width = settings.patch_size**2 * model.channels, settings.decoder.d_model
     transitions = clips * (frames - 1)
     places = transitions * count
-    ends = linear(places, pixels, width, of_input=True) + linear(places, width, pixels)
+    seen, made = (2 * pixels, pixels + settings.patch_size**2) if settings.shift else (pixels, pixels)
+    ends = linear(places, seen, width, of_input=True) + linear(places, width, made)
+    if settings.shift:
+        ends += shift(model, transitions)
     actions = linear(transitions, settings.codebook.latent_dim, width)
     decoder = transformer(settings.decoder, places, count, frames - 1)
-    return latent_action_encoder(model, clips, frames) + ends + actions + decoder
+    return ends + actions + decoder
+
+
+def shift(model: ModelConfig, transitions: int) -> Flops:
+    """The decoder's displacements, and the last frame moved by them; frames need no gradient."""
+    settings, (height, width) = model.latent_action, model.frame_size
+    displacements = 2 * settings.shift + 1
+    total = linear(transitions, settings.decoder.d_model, 2 * displacements)
+    for side in (height, width):  # the matrices that shift by each displacement are constant
+        mixed = 2.0 * transitions * displacements * side**2
+        total += Flops(mixed, mixed)
+    across, down = (2.0 * transitions * side * height * width * model.channels for side in (width, height))
+    total += Flops(across, across) + Flops(down, 2 * down)
+    if settings.motion_input:
+        total += linear(transitions, 2 * displacements, settings.decoder.d_model, of_input=True)
+    return total
 
 
 def latent_action_encoder(model: ModelConfig, clips: int, frames: int) -> Flops:
@@ -81,6 +118,8 @@ def latent_action_encoder(model: ModelConfig, clips: int, frames: int) -> Flops:
     seen = 2 * pixels if settings.difference_input else pixels
     ends = linear(places, seen, width, of_input=True)
     ends += linear(clips * (frames - 1), width, settings.codebook.latent_dim)
+    if settings.motion_input:
+        ends += linear(clips * frames, 2 * (2 * settings.shift + 1), width, of_input=True)
     stack = transformer(settings.encoder, places, count, frames)
     return ends + stack + nearest(settings.codebook, clips * (frames - 1))
 
@@ -89,11 +128,27 @@ def dynamics(model: ModelConfig, clips: int, frames: int) -> Flops:
     """Logits are computed only for masked tokens in the loss: at the mean masking rate, in all frames but the first."""
     settings, count = model.dynamics.transformer, model.tokens_per_frame
     counted = clips * (frames - 1) * count * sum(model.dynamics.mask_rate) / 2 * model.dynamics.loss_share
-    stack = transformer(settings, clips * frames * count, count, frames)
+    if model.dynamics.past == "complete":
+        stack = two_streams(model, clips, frames)
+    else:
+        stack = transformer(settings, clips * frames * count, count, frames)
     actions = linear(clips * (frames - 1), model.latent_action.codebook.latent_dim, settings.d_model, of_input=True)
     if model.dynamics.previous_input:
         stack += linear(clips * (frames - 1) * count, settings.d_model, settings.d_model)
     return stack + actions + linear(counted, settings.d_model, model.tokenizer.codebook.num_codes)
+
+
+def two_streams(model: ModelConfig, clips: int, frames: int) -> Flops:
+    """Complete frames and masked ones side by side; first guesses and the action prior."""
+    settings, count, transitions = model.dynamics.transformer, model.tokens_per_frame, clips * (frames - 1)
+    width, pixels = settings.d_model, model.tokenizer.patch_size**2 * model.channels
+    stack = transformer(settings, 2 * transitions * count, count, 2 * (frames - 1))
+    stack += linear(transitions, width, model.latent_action.codebook.num_codes)
+    stack += linear(clips * (frames - 2), model.latent_action.codebook.latent_dim, width, of_input=True)
+    if model.dynamics.first_guess:
+        stack += linear(transitions * count, pixels, 2 * width, of_input=True)
+        stack += linear(transitions * count, 2 * width, width)
+    return stack
 
 
 def transformer(settings: TransformerConfig, places: float, count: int, frames: int) -> Flops:

@@ -42,8 +42,10 @@ def variant_config(config: Config, study: str, variant: str, seed: int | None = 
                 changes[part] = dataclasses.replace(settings, ffn_ratio=equal_ffn_ratio(settings))
         model = dataclasses.replace(model, tokenizer=dataclasses.replace(model.tokenizer, **changes))  # type: ignore[arg-type]
     else:
-        part_config = dataclasses.replace(model.latent_action, inputs=variant)  # type: ignore[arg-type]
-        model = dataclasses.replace(model, latent_action=part_config)
+        # What only pixels allow is switched off in both variants.
+        part_config = dataclasses.replace(model.latent_action, inputs=variant, shift=0, motion_input=False)  # type: ignore[arg-type]
+        dynamics = dataclasses.replace(model.dynamics, first_guess=False)
+        model = dataclasses.replace(model, latent_action=part_config, dynamics=dynamics)
     if seed is not None:
         names = [field.name for field in dataclasses.fields(training)]
         stages = {name: dataclasses.replace(getattr(training, name), seed=seed) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 from pathlib import Path
@@ -166,7 +167,11 @@ def test_naming_the_defaults_changes_no_bit() -> None:
 def test_variants_change_what_they_say_and_nothing_else() -> None:
     laptop = load_config("laptop")
     assert ablations.variant_config(laptop, "tokenizer", "st") == laptop
-    assert ablations.variant_config(laptop, "latent-action", "pixels") == laptop
+    pixels = ablations.variant_config(laptop, "latent-action", "pixels")
+    assert pixels.model.latent_action.inputs == "pixels" and pixels.model.tokenizer == laptop.model.tokenizer
+    tokens = ablations.variant_config(laptop, "latent-action", "tokens")
+    assert dataclasses.replace(tokens.model.latent_action, inputs="pixels") == pixels.model.latent_action
+    assert tokens.model.dynamics == pixels.model.dynamics
     vit = ablations.variant_config(laptop, "tokenizer", "space", seed=5)
     assert vit.model.tokenizer.attention == "space" and vit.training.dynamics.seed == vit.training.tokenizer.seed == 5
     assert vit.model.latent_action == laptop.model.latent_action

@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks.plain import PlainGenie
 from genie_lite.config import SamplingConfig
 from genie_lite.inference.maskgit import masked_after
+from genie_lite.inference.rollout import frame_seed, prompt_hash
 
 
 class PlainPlay:
@@ -27,6 +28,7 @@ class PlainPlay:
             raise ValueError(f"ordering: found {sampling.ordering!r}, wanted 'random': the reference has no other")
         self.plain, self.sampling, self.seed = plain, sampling, seed
         self.past = plain.config.model.context_frames - 1 if crop else None  # frames kept beside the new one
+        self.prompt = prompt_hash((prompt * 255).round().byte().cpu().numpy())
         self.tokens = plain.tokenizer.encode(prompt)  # [B, T, N]
         self.actions = plain.latent_action.encode(prompt)  # [B, T-1]
         self.position = prompt.shape[1]
@@ -38,7 +40,7 @@ class PlainPlay:
         self.actions = torch.cat([self.actions, latent_actions[:, None]], dim=1)
         if self.past:
             self.tokens, self.actions = self.tokens[:, -self.past :], self.actions[:, -self.past :]
-        self.generator.manual_seed(self.seed * 1_000_003 + self.position)
+        self.generator.manual_seed(frame_seed(self.seed, self.prompt, self.position))
         self.position += 1
         self.tokens = torch.cat([self.tokens, self.sample()[:, None]], dim=1)
         return self.plain.tokenizer.decode(self.tokens)[:, -1].clamp(0, 1)

@@ -73,9 +73,9 @@ class KVCache:
         slot = self.position % self.window
         return [(keys[:, slot].clone(), values[:, slot].clone()) for keys, values in self._rings.values()]
 
-    def rewind(self, snapshot: Slots) -> None:
-        """Go back one frame, to the state in which `snapshot` was taken."""
-        self._move(-1)
+    def rewind(self, snapshot: Slots, position: int) -> None:
+        """Go back to `position`, where `snapshot` was taken: one frame ago, or before the newest frame was complete."""
+        self._move(position - self.position)
         slot = self.position % self.window
         for (keys, values), (k, v) in zip(self._rings.values(), snapshot, strict=True):
             keys[:, slot], values[:, slot] = k, v

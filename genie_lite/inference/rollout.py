@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import zlib
 from collections import deque
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ UNDO_STEPS = 64
 class _Past(NamedTuple):
     """What it takes to undo one step."""
 
+    position: int  # of both caches
     dynamics: Slots
     decoder: Slots
     tokens: Tensor
@@ -36,8 +38,8 @@ class Rollout:
     """Worlds [B] that grow by one frame a `step`, from prompt frames uint8 [B, T, H, W, C].
 
     The dynamics model and the tokenizer's decoder each keep the past in a KV cache, so every MaskGIT step runs the new
-    frame only. The random numbers of frame t depend on `seed` and t alone: undoing and repeating a step gives the same
-    frame.
+    frame only. The random numbers of frame t depend on `seed`, the prompt and t alone: undoing and repeating a step
+    gives the same frame, and worlds that share a seed do not drift towards the same picture.
 
     sampling: MaskGIT's settings, None for the world's own. precision, threads: how to compute; "auto" and None take
     what is quick and robust (inference/compute.py).
@@ -61,6 +63,7 @@ class Rollout:
         self._generator = torch.Generator(model.device)
         self._dynamics_cache = KVCache(model.context_frames)
         self._decoder_cache = KVCache(model.context_frames)
+        self._prompt_hash = prompt_hash(prompt_frames)
         self._guess = FirstGuess(model) if getattr(model.dynamics, "first_guess", False) else None
         self._past: deque[_Past] = deque(maxlen=UNDO_STEPS)
         frames, _ = frames_to_tensor(model, prompt_frames)
@@ -80,30 +83,41 @@ class Rollout:
         """
         actions = actions_to_tensor(self.model, latent_actions, (len(self.tokens),))
         with self._computing():
-            slots = (self._dynamics_cache.snapshot(), self._decoder_cache.snapshot())
-            self._past.append(_Past(*slots, self.tokens, self.frame, self._guess.snapshot() if self._guess else []))
-            vectors = self.model.latent_action.quantizer.lookup(actions)[:, None]  # [B, 1, latent_dim]
-            past = self.tokens[:, None]  # [B, 1, N]
-            self._generator.manual_seed(self.seed * 1_000_003 + self._dynamics_cache.position)
-            guess = self._guess.predict(vectors) if self._guess else None
-            self.decoding = sample_frame(
-                self.model.dynamics, vectors, self._dynamics_cache, self.sampling, self._generator, past, guess
-            )
-            self._append(self.decoding[-1], vectors, past)
+            before = self._remember()
+            try:
+                vectors = self.model.latent_action.quantizer.lookup(actions)[:, None]  # [B, 1, latent_dim]
+                past = self.tokens[:, None]  # [B, 1, N]
+                self._generator.manual_seed(frame_seed(self.seed, self._prompt_hash, before.position))
+                guess = self._guess.predict(vectors) if self._guess else None
+                self.decoding = sample_frame(
+                    self.model.dynamics, vectors, self._dynamics_cache, self.sampling, self._generator, past, guess
+                )
+                self._append(self.decoding[-1], vectors, past)
+            except BaseException:  # an interrupt or too little memory: then this step did not happen
+                self._return_to(before)
+                raise
+            self._past.append(before)
         return self.frame
 
     def undo(self) -> np.ndarray:
         """Go back one step and return the frame as it was. Raises IndexError after 64 steps back, or at the prompt."""
         if not self._past:
             raise IndexError("undo: no step left to undo")
-        past = self._past.pop()
+        self._return_to(self._past.pop())
+        return self.frame
+
+    def _remember(self) -> _Past:
+        guess = self._guess.snapshot() if self._guess else []
+        slots = (self._dynamics_cache.snapshot(), self._decoder_cache.snapshot())
+        return _Past(self._dynamics_cache.position, *slots, self.tokens, self.frame, guess)
+
+    def _return_to(self, past: _Past) -> None:
         with torch.inference_mode():
-            self._dynamics_cache.rewind(past.dynamics)
-            self._decoder_cache.rewind(past.decoder)
+            self._dynamics_cache.rewind(past.dynamics, past.position)
+            self._decoder_cache.rewind(past.decoder, past.position)
         if self._guess:
             self._guess.rewind(past.shown)
         self.tokens, self.frame = past.tokens, past.frame
-        return self.frame
 
     def _read_prompt(self, frames: Tensor) -> None:
         tokens = self.model.tokenizer.encode(frames)
@@ -124,3 +138,13 @@ class Rollout:
         if self._guess:
             self._guess.append(pixels, action_vectors)
         self.tokens, self.frame = tokens, to_uint8(pixels)
+
+
+def prompt_hash(prompt_frames: np.ndarray) -> int:
+    """A number for prompt frames uint8 [B, T, H, W, C], the same for the same pictures."""
+    return zlib.crc32(np.ascontiguousarray(prompt_frames).tobytes())
+
+
+def frame_seed(seed: int, prompt: int, t: int) -> int:
+    """The seed for the random numbers of frame t, counted from the first prompt frame; `prompt` is its hash."""
+    return ((prompt * 1_000_003 + seed) * 1_000_003 + t) % 2**63

@@ -14,6 +14,7 @@ from genie_lite.config import SamplingConfig, TransformerConfig
 from genie_lite.inference import KVCache, compute, maskgit
 from genie_lite.inference.maskgit import draw_tokens, masked_after, most_confident, sample_frame
 from genie_lite.inference.one_frame import newest_frame, remember
+from genie_lite.inference.rollout import frame_seed, prompt_hash
 from genie_lite.nn import STTransformer
 from genie_lite.nn.table3_blocks import BLOCKS
 
@@ -80,7 +81,7 @@ def test_rewinding_the_cache_brings_back_the_same_frames(transformer, x):
     before = cache.snapshot()
     first = newest_frame(transformer, x[:, 6:7], cache)
     cache.advance()
-    cache.rewind(before)
+    cache.rewind(before, 6)
     newest_frame(transformer, x[:, 9:10], cache)  # another future, overwritten by the next line
     assert torch.equal(newest_frame(transformer, x[:, 6:7], cache), first)
 
@@ -186,7 +187,7 @@ def test_playing_with_the_cache_equals_recomputing_every_frame(videos, monkeypat
     for t in range(actions.shape[1]):
         codes = torch.cat([codes, torch.from_numpy(actions[:, t : t + 1])], dim=1)
         vectors = genie.latent_action.quantizer.lookup(codes)
-        generator = torch.Generator().manual_seed(7 * 1_000_003 + tokens.shape[1])
+        generator = torch.Generator().manual_seed(frame_seed(7, prompt_hash(videos[:, :2]), tokens.shape[1]))
         past = tokens[:, -1:]
         newest = sample_frame(genie.dynamics, vectors[:, -1:], KVCache(WINDOW), sampling, generator, past)[-1]
         tokens = torch.cat([tokens, newest[:, None]], dim=1)

@@ -11,6 +11,7 @@ from gymnasium.utils.env_checker import check_env
 
 from genie_lite.api import Genie
 from genie_lite.config import load_config
+from genie_lite.inference import rollout
 from genie_lite.play import ActionError, PlaySession, play
 from genie_lite.play.environment import GenieEnv
 
@@ -33,6 +34,43 @@ def test_undo_goes_back_exactly_also_after_the_window_has_slid(genie, prompt):
         np.testing.assert_array_equal(session.undo(), videos[t])
     for t in range(len(actions) - 6, len(actions)):
         np.testing.assert_array_equal(session.step(actions[t]), videos[t])
+
+
+@pytest.mark.parametrize("stage", ["sample_frame", "remember", "decode_frame"])
+@pytest.mark.parametrize("steps", [1, 20])  # 20: the window has slid, and old frames are being overwritten
+def test_a_step_that_fails_half_way_did_not_happen(genie, prompt, monkeypatch, stage, steps):
+    actions = [t % genie.num_latent_actions for t in range(steps)]
+    session, untouched = (PlaySession(genie, prompt, maskgit_steps=2) for _ in range(2))
+    for action in actions:
+        session.step(action)
+        untouched.step(action)
+    work = getattr(rollout, stage)
+
+    def failing(*arguments, **options):
+        work(*arguments, **options)
+        raise MemoryError
+
+    monkeypatch.setattr(rollout, stage, failing)
+    for action in (0, 1):
+        with pytest.raises(MemoryError):
+            session.step(action)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(session.frames, untouched.frames)
+    np.testing.assert_array_equal(session.undo(), untouched.undo())
+    for action in (1, 0, 2):
+        np.testing.assert_array_equal(session.step(action), untouched.step(action))
+
+
+def test_worlds_of_one_seed_draw_their_own_random_numbers(genie):
+    """Otherwise every prompt drifts to the same picture. An untrained world samples from its random numbers alone."""
+    first, second = scenes(2, genie.frame_size)
+    again = first.copy()
+    videos = [PlaySession(genie, frame, maskgit_steps=1, temperature=1.0, seed=4) for frame in (first, again, second)]
+    for video in videos:
+        video.step(0)
+    drawn = [video._rollout.tokens for video in videos]
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] == drawn[2]).float().mean() < 0.5
 
 
 def test_play_is_what_generate_says(genie, prompt):

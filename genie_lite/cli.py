@@ -38,6 +38,8 @@ World = Annotated[Positional[str], arg(metavar="CHECKPOINT", help="a shipped nam
 Folder = Annotated[Path, arg(metavar="FOLDER")]
 Checkpoint = Annotated[str | None, arg(metavar="CHECKPOINT")]
 OptionalCount = Annotated[Count | None, arg(metavar="N")]
+OptionalNumber = Annotated[Number | None, arg(metavar="X")]
+Picture = Annotated[str | None, arg(metavar="PICTURE")]
 File = Annotated[Path | None, arg(metavar="FILE")]
 
 app, data_app = SubcommandApp(), SubcommandApp()
@@ -282,11 +284,9 @@ class Play(Command):
     checkpoint: World
     actions: Annotated[str, arg(metavar="0,0,3")]  # latent actions to take
     out: Annotated[Path, arg(metavar="FILE")] = Path("world.gif")  # where the GIF goes
-    prompt: Annotated[str | None, arg(metavar="PICTURE")] = (
-        None  # picture from which play starts (None: a frame of the shipped videos)
-    )
+    prompt: Picture = None  # where play starts (None: at a frame of the shipped videos)
     maskgit_steps: OptionalCount = None  # passes per frame (None: the world's own)
-    temperature: Number | None = None  # 0 is greedy (None: the world's own)
+    temperature: OptionalNumber = None  # of sampling; 0 is greedy (None: the world's own)
     seed: Seed = 0  # of everything drawn
 
     def run(self) -> None:

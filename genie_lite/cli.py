@@ -21,7 +21,7 @@ from tyro.extras import SubcommandApp
 
 from genie_lite.config import STAGE_BEFORE, STAGES, Config, ConfigError, Stage, load_config, parse_overrides, presets
 from genie_lite.config.errors import checked
-from genie_lite.config.schema import Count, Number, Seed
+from genie_lite.config.fields import Count, Number, Seed
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie

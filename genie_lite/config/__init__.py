@@ -8,19 +8,15 @@ from genie_lite.config.loading import (
     parse_overrides,
     presets,
 )
-from genie_lite.config.schema import (
+from genie_lite.config.model import (
     CodebookConfig,
-    Config,
-    DataConfig,
     DynamicsConfig,
     LatentActionConfig,
     ModelConfig,
-    SamplingConfig,
-    StageConfig,
     TokenizerConfig,
-    TrainingConfig,
     TransformerConfig,
 )
+from genie_lite.config.schema import Config, DataConfig, SamplingConfig, StageConfig, TrainingConfig
 from genie_lite.config.stages import COURSE_STAGES, STAGE_BEFORE, STAGES, Stage
 
 __all__ = [

@@ -1,12 +1,12 @@
 """The fast pass over one new frame, whose past is in a KV cache.
 
-It computes what `STTransformer.forward` computes for the last frame of a video (tests/unit/test_inference.py), arranged
-for few and small operations: one matrix product for each head, which leaves queries, keys and values in the order that
-attention wants, without copies; no mask, because the cache holds nothing but the window; and the scale of the scores
-folded into the QK-norm. A token needs all other tokens of its frame up to the last spatial attention and none after it,
-so a caller that asks for some tokens only does not pay for the rest of the last block.
+It computes what `STTransformer.forward` computes for the last frame of a video (tests/unit/test_inference.py) in few
+and small operations: one matrix product per head, which leaves queries, keys and values in the order that attention
+wants, without copies; no mask, because the cache holds nothing but the window; and the scale of the scores folded
+into the QK-norm. A token needs all other tokens of its frame up to the last spatial attention and none after it, so a
+caller that asks for some tokens only does not pay for the rest of the last block.
 
-Tokens of all clips are rows here: x [B·N, D].
+Here the tokens of all clips are the rows of one matrix: x [B·N, D].
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def frame_features(
     cache: KVCache,
     rows: Tensor | None = None,
 ) -> Tensor:
-    """What the dynamics model's transformer makes of the newest frame's tokens [B, N]: rows [B·N, D], or those `rows`.
+    """Output of the dynamics model's transformer for the newest frame's tokens [B, N]: [B·N, D], or only those `rows`.
 
     `context` [B, 1, N, D] is `model.context` of that frame.
     """
@@ -64,7 +64,7 @@ def decode_frame(tokenizer: VideoTokenizer, tokens: Tensor, cache: KVCache) -> T
 
 
 def newest_frame(transformer: STTransformer, x: Tensor, cache: KVCache, rows: Tensor | None = None) -> Tensor:
-    """What `transformer` makes of the newest frame x [B, 1, N, D]: rows [B·N, D], or only those `rows` of them, [R, D].
+    """Output of `transformer` for the newest frame x [B, 1, N, D]: [B·N, D], or only those `rows` of it.
 
     The frame's keys and values go into the cache; with `rows`, those of the last block do not.
     """

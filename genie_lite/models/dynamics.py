@@ -20,13 +20,13 @@ class DynamicsOutput(NamedTuple):
 
 
 class DynamicsModel(nn.Module):
-    """Given tokens [B, T, N], some of them masked, and the latent actions between frames, predicts the masked tokens.
+    """Predicts masked tokens from the other tokens [B, T, N] of a clip and the latent actions between its frames.
 
-    An action is an additive embedding on the frame that it leads to, and is given as its code's vector,
-    [B, T-1, latent_dim]. No gradient returns to the latent action model.
+    An action is given as the vector of its code, [B, T-1, latent_dim], and its embedding is added to the frame that it
+    leads to. No gradient returns to the latent action model.
 
     Sampling, and the fast pass over one new frame, are in genie_lite/inference. `build.build_dynamics` chooses between
-    this class and its variants in dynamics_variants.py.
+    this class and its variants.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -76,10 +76,10 @@ class DynamicsModel(nn.Module):
         return to_autocast_dtype(self.token_embedding(tokens) + context)
 
     def context(self, action_vectors: Tensor, num_frames: int, past: Tensor | None = None) -> Tensor:
-        """Position, and the action that leads to the frame: [B, T, N, D], to be added to the token embeddings.
+        """What is added to the token embeddings: position, and the action that leads to the frame; [B, T, N, D].
 
-        action_vectors are [B, T-1, latent_dim], or [B, T, latent_dim] where an action leads to the first frame too.
-        `past` are the complete tokens before each frame but the first; only variants read them.
+        action_vectors are [B, T-1, latent_dim], or [B, T, latent_dim] if an action leads to the first frame too.
+        `past`, the complete tokens of the frame before each frame, is read by variants only.
         """
         actions = self.action_embedding(action_vectors.detach())  # stop-gradient (section 2.1)
         actions = F.pad(actions, (0, 0, num_frames - actions.shape[1], 0))  # zero where no action leads to a frame
@@ -88,9 +88,9 @@ class DynamicsModel(nn.Module):
     # ----------------------------------------------------------------------------------------------- Predict
 
     def features(self, tokens: Tensor, action_vectors: Tensor, past: Tensor | None = None) -> Tensor:
-        """What the transformer makes of tokens [B, T, N], masked ones among them: [B, T, N, D]."""
+        """The transformer's output [B, T, N, D] for tokens [B, T, N], some of them masked."""
         return self.transformer(self.embed(tokens, self.context(action_vectors, tokens.shape[1], past)))
 
     def logits(self, tokens: Tensor, action_vectors: Tensor) -> Tensor:
-        """Scores [B, T, N, K] of every token; in the input only tokens of the last frame may be masked."""
+        """Scores [B, T, N, K] at every position, for tokens that are complete except in the last frame."""
         return self.to_logits(self.features(tokens, action_vectors, past=tokens[:, :-1]))

@@ -31,7 +31,7 @@ class GenieModel(nn.Module):
 
     @property
     def context_frames(self) -> int:
-        """Length of the temporal window: a frame attends to itself and to this many frames less one before it."""
+        """Length of the temporal window: the frames that a new frame attends to, itself included."""
         return self.config.model.context_frames
 
     @property
@@ -44,10 +44,10 @@ class GenieModel(nn.Module):
         return self.tokenizer.decoder_positions.device
 
     def latent_action_inputs(self, frames: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """What the latent action model reads of frames [B, T, H, W, C] in [0, 1]: the frames, or their tokens' codes.
+        """What the latent action model reads: frames [B, T, H, W, C] in [0, 1], or the codes of their tokens.
 
-        Codes come where their patch is, [B, T, rows, columns, latent_dim], without gradient to the tokenizer. Given
-        `tokens` [B, T, N], the frames are not encoded again.
+        Codes are arranged like the patches of a frame, [B, T, rows, columns, latent_dim]; no gradient reaches the
+        tokenizer. If `tokens` [B, T, N] are given, the frames are not encoded again.
         """
         if self.latent_action.inputs == "pixels":
             return frames

@@ -21,12 +21,12 @@ class LatentActionOutput(NamedTuple):
 class LatentActionModel(nn.Module):
     """Describes what happened between two frames by one of A codes, so that a decoder can predict the second.
 
-    The encoder sees x_1 .. x_(t+1); the decoder sees only x_1 .. x_t and the code. So the code has to carry what the
-    past does not tell: the player's choice. Frames are [B, T, H, W, C] in [0, 1]. After training only the encoder, to
-    label videos, and the codebook, to play, are still needed.
+    The encoder sees frames x_1 .. x_(t+1); the decoder sees x_1 .. x_t and the code. So the code has to carry what the
+    past does not tell: the player's choice. Frames are [B, T, H, W, C] in [0, 1]. To play, only the codebook is needed
+    after training.
 
-    `build.build_latent_action` chooses between this class and its variants in latent_action_variants.py. A variant may
-    hand on other `patches`, and an encoder input of `encoder_views` as many numbers a patch.
+    `build.build_latent_action` chooses between this class and its variants. These may pass `patches` of their own, and
+    an encoder input that is `encoder_views` times as wide.
     """
 
     inputs: ClassVar[Literal["pixels", "tokens"]] = "pixels"  # what frames are made of
@@ -60,19 +60,19 @@ class LatentActionModel(nn.Module):
         return LatentActionOutput(prediction, quantized.codes, loss, errors.mean())
 
     def weigh(self, errors: Tensor, frames: Tensor) -> Tensor:
-        """What each frame's error [B, T-1] counts in the loss; in the paper all count alike."""
+        """Weight the errors [B, T-1] of frames 2 .. T; in the paper they weigh the same."""
         return errors
 
     # ------------------------------------------------------------------------------------------------ Encode
 
     def latents(self, frames: Tensor) -> Tensor:
-        """What happened between frames, not yet quantized: [B, T-1, latent_dim]; entry t saw frames up to t+1."""
+        """Continuous latent actions [B, T-1, latent_dim] of frames [B, T, H, W, C]; entry t saw frames up to t+1."""
         embedded = self.encoder_patches(self.encoder_input(frames))
         encoded = self.encoder(embedded + self.encoder_positions.to(embedded.dtype))
-        return self.to_latent(encoded.mean(dim=2)[:, 1:])  # one latent a frame; none leads to the first
+        return self.to_latent(encoded.mean(dim=2)[:, 1:])  # one per frame; no action leads to the first
 
     def encoder_input(self, frames: Tensor) -> Tensor:
-        """The patches that the encoder reads, [B, T, N, numbers in a patch]."""
+        """The patches that the encoder reads, [B, T, N, numbers per patch]."""
         return self.patches.cut(frames)
 
     # ---------------------------------------------------------------------------------------------- Quantize
@@ -84,12 +84,12 @@ class LatentActionModel(nn.Module):
     # ------------------------------------------------------------------------------------------------ Decode
 
     def predict(self, frames: Tensor, action_vectors: Tensor) -> Tensor:
-        """The frame after each of frames [B, t, H, W, C], given its action's vector, [B, t, latent_dim]."""
+        """The frame after each of frames [B, t, H, W, C], given the vectors of their actions, [B, t, latent_dim]."""
         embedded = self.decoder_patches(self.patches.cut(frames))
         actions = self.action_embedding(action_vectors)[:, :, None].to(embedded.dtype)  # [B, t, 1, D]: for every patch
         decoded = self.decoder(embedded + self.decoder_positions.to(embedded.dtype) + actions)
         return self.next_frames(frames, self.patches.join(self.to_patch(decoded)).float())
 
     def next_frames(self, frames: Tensor, output: Tensor) -> Tensor:
-        """The predicted frames, of the frames before them and the decoder's output, all [B, t, H, W, C]."""
+        """Predicted frames, from the frames before them and the decoder's output; all are [B, t, H, W, C]."""
         return torch.sigmoid(output)

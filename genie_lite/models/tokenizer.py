@@ -17,15 +17,15 @@ class TokenizerOutput(NamedTuple):
     reconstruction: Tensor  # frames [B, T, H, W, C], float, about [0, 1]
     tokens: Tensor  # int64 [B, T, N]
     loss: Tensor  # what training minimises
-    reconstruction_loss: Tensor  # the part of it that PSNR is made of: mean squared error over pixels
+    reconstruction_loss: Tensor  # its part that PSNR measures: mean squared error over pixels
 
 
 class VideoTokenizer(nn.Module):
     """Frames [B, T, H, W, C] in [0, 1] to tokens [B, T, N] in [0, K), and back.
 
     Both directions are causal: the tokens of frame t depend on frames up to t, and so does what they decode to.
-    `block` is what encoder and decoder are stacks of. `build.build_tokenizer` chooses it, and between this class and
-    its variants in tokenizer_variants.py.
+    Encoder and decoder are stacks of `block`. `build.build_tokenizer` chooses the block, and between this class and its
+    variant.
     """
 
     def __init__(self, config: ModelConfig, block: Block = STBlock) -> None:
@@ -73,18 +73,18 @@ class VideoTokenizer(nn.Module):
     # ------------------------------------------------------------------------------------------------ Decode
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Frames [B, T, H, W, C] in [0, 1] of tokens [B, T, N]."""
+        """Frames [B, T, H, W, C] in [0, 1] from tokens [B, T, N]."""
         return self.reconstruct(self.quantizer.lookup(tokens)).float().clamp(0, 1)
 
     def reconstruct(self, vectors: Tensor) -> Tensor:
-        """Frames [B, T, H, W, C] of code vectors [B, T, N, latent_dim]."""
+        """Frames [B, T, H, W, C] from code vectors [B, T, N, latent_dim]."""
         return self.to_frames(self.decoder(self.embed(vectors)), vectors)
 
     def embed(self, vectors: Tensor) -> Tensor:
-        """What the decoder's transformer reads, [B, T, N, D], of code vectors [B, T, N, latent_dim]."""
+        """The input of the decoder's transformer, [B, T, N, D], from code vectors [B, T, N, latent_dim]."""
         embedded = self.from_latent(vectors)
         return embedded + self.decoder_positions.to(embedded.dtype)
 
     def to_frames(self, decoded: Tensor, vectors: Tensor) -> Tensor:
-        """Frames [B, T, H, W, C] of what the decoder's transformer gives, [B, T, N, D]; variants also use `vectors`."""
+        """Frames [B, T, H, W, C] from the transformer's output [B, T, N, D]; variants read `vectors` too."""
         return self.patches.join(torch.sigmoid(self.to_patch(decoded)))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from genie_lite.config import TransformerConfig
 from genie_lite.nn.layers import layer_norm
 
-# For each axis: which part of [B, T, N, heads, d] is the sequence, and which joins the batch. And back again.
+# Which axes of [B, T, N, heads, d] become the sequence and which join the batch, and the way back.
 FOLD = {
     "space": ("b t n h d -> (b t) h n d", "(b t) h n d -> b t n (h d)"),
     "time": ("b t n h d -> (b n) h t d", "(b n) h t d -> b t n (h d)"),

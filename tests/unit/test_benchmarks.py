@@ -166,7 +166,7 @@ def test_play_with_the_cache_equals_plain_play_without(genie, videos, frames, st
 @pytest.mark.parametrize("stage", ["tokenizer", "latent_action", "dynamics", "genie"])
 @pytest.mark.parametrize("preset", ["tiny", "laptop", "coinrun"])
 def test_the_formula_counts_what_pytorch_counts(preset, stage):
-    # As many tokens hidden as on average, so that the count does not depend on luck.
+    # As many tokens masked as on average, so that the count does not depend on luck.
     fixed = {"model.dynamics.mask_rate": [0.75, 0.75], f"training.{stage}.clips": 2, f"training.{stage}.frames": 4}
     fixed[f"training.{stage}.encoded_clips"] = 0  # genie_losses encodes
     config = load_config(preset, fixed)

@@ -180,17 +180,17 @@ def test_dynamics_is_causal_and_actions_act_from_their_frame_on(genie, videos):
     assert (moved[5:] > 0).all()
 
 
-def test_the_previous_frame_is_seen_whole_and_the_hidden_one_is_not(genie, videos):
+def test_the_previous_frame_is_seen_complete_and_the_masked_one_is_not(genie, videos):
     model = build_dynamics(with_dynamics(genie, previous_input=True))
     model.load_state_dict(genie.dynamics.state_dict(), strict=False)
     tokens, vectors = torch.from_numpy(genie.encode(videos)), torch.randn(2, 6, 8)
     other = tokens.clone()
     other[:, 3] = (other[:, 3] + 1) % model.num_tokens
-    hidden = tokens.masked_fill((torch.arange(7) > 0)[:, None], model.mask_token)  # all but the first frame
+    masked = tokens.masked_fill((torch.arange(7) > 0)[:, None], model.mask_token)  # all but the first frame
     with torch.no_grad():
-        first, second = (model.features(hidden, vectors, past=past[:, :-1]) for past in (tokens, other))
+        first, second = (model.features(masked, vectors, past=past[:, :-1]) for past in (tokens, other))
     assert torch.equal(first[:, :4], second[:, :4])  # what frame 3 is shows nowhere while it is predicted
-    assert (first[:, 4] - second[:, 4]).abs().amax(-1).min() > 0  # and at every place of the frame after it
+    assert (first[:, 4] - second[:, 4]).abs().amax(-1).min() > 0  # and at every position of the frame after it
 
 
 def test_no_gradient_of_the_dynamics_reaches_the_latent_actions(genie, videos):
@@ -212,21 +212,21 @@ def test_masking_follows_the_paper(genie):
     assert rates.std().item() == pytest.approx(0.5 / 12**0.5, abs=0.01)  # of U(0.5, 1)
 
 
-def test_tokens_may_begin_as_alike_as_their_codes(genie):
-    """On both sides of the model; what stands for hidden tokens is left alone."""
+def test_tokens_may_start_as_similar_as_their_codes(genie):
+    """In the input and in the output; the mask token is left alone."""
     model = DynamicsModel(genie.config.model)
-    hidden = model.token_embedding.weight[model.mask_token].clone()
+    mask = model.token_embedding.weight[model.mask_token].clone()
     codes = torch.nn.functional.normalize(torch.randn(model.num_tokens, 8), dim=-1)
     torch.manual_seed(0)
     start_from_codes(model, codes)
-    assert torch.equal(model.token_embedding.weight[model.mask_token], hidden)
+    assert torch.equal(model.token_embedding.weight[model.mask_token], mask)
     for weight in (model.token_embedding.weight[: model.num_tokens], model.to_logits.weight):
         likeness = torch.nn.functional.normalize(weight, dim=-1) @ torch.nn.functional.normalize(weight, dim=-1).T
         assert torch.corrcoef(torch.stack([likeness.flatten(), (codes @ codes.T).flatten()]))[0, 1] > 0.8
     assert 0.05 < model.token_embedding.weight.std() < 0.2
 
 
-def test_loss_counts_hidden_tokens_only_and_starts_undecided(genie, videos):
+def test_the_loss_counts_masked_tokens_only_and_starts_undecided(genie, videos):
     torch.manual_seed(0)
     fresh = Genie(load_config("tiny")).dynamics
     tokens = torch.from_numpy(genie.encode(videos))
@@ -235,7 +235,7 @@ def test_loss_counts_hidden_tokens_only_and_starts_undecided(genie, videos):
     assert output.loss.item() == pytest.approx(np.log(64), abs=1e-3)
 
 
-def test_the_loss_may_count_a_share_of_the_hidden_tokens(genie, videos):
+def test_the_loss_may_count_a_share_of_the_masked_tokens(genie, videos):
     model = build_dynamics(with_dynamics(genie, loss_share=0.25))
     model.load_state_dict(genie.dynamics.state_dict())
     tokens, vectors = torch.from_numpy(genie.encode(videos)), torch.randn(2, 6, 8)

@@ -166,10 +166,10 @@ def test_k_means_ends_where_each_centre_is_the_mean_of_its_points():
     assert torch.equal(centres, k_means(points, 50, torch.Generator().manual_seed(1), rounds=100))
 
 
-def test_k_means_leaves_no_crowd_out():
+def test_k_means_finds_a_small_cluster_far_away():
     generator = torch.Generator().manual_seed(0)
     near, far = torch.randn(20_000, 2, generator=generator), 50 + torch.randn(1_000, 2, generator=generator)
-    for seed in range(5):  # with every fourth seed, none of 30 centres begins in the far crowd
+    for seed in range(5):  # with every fourth seed, none of 30 centres begins in the far cluster
         centres = k_means(torch.cat([near, far]), 30, torch.Generator().manual_seed(seed), rounds=20)
         assert torch.cdist(torch.tensor([[50.0, 50.0]]), centres).min() < 2
 

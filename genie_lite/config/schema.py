@@ -44,12 +44,13 @@ class DataConfig:
         for name in ("train_levels", "test_levels"):
             first, count = getattr(self, name)
             require(
-                count >= 1 and first + count < 2**31,
+                count >= 1,
                 name,
                 [first, count],
-                "[first level seed, number of levels], 1 or more levels with seeds below 2^31; "
+                "[first level >= 0, number of levels >= 1]; "
                 "procgen reads 0 levels as *all* levels, which would mix training and test",
             )
+            require(first + count < 2**31, name, [first, count], "level seeds below 2^31")
         a, n = self.train_levels
         b, m = self.test_levels
         require(a + n <= b or b + m <= a, "test_levels", [b, m], f"levels disjoint from train_levels {[a, n]}")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import platform
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import genie_lite
 from genie_lite.api import Genie
 from genie_lite.data import data_folder, open_dataset, sample_dataset, sample_game
-from genie_lite.evaluation import describe_actions, evaluate_genie
+from genie_lite.evaluation import action_choice, describe_actions, evaluate_genie, play_test
+from genie_lite.play import Controller
 from genie_lite.training import read_log
 
 
@@ -23,6 +25,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--recipe", default=None, help="how it was trained (default: by its preset)")
     parser.add_argument("--hardware", default=f"{platform.machine()}, {torch.get_num_threads()} threads")
+    parser.add_argument("--play", choices=("quick", "full"), help="test play against the real game too; needs procgen")
     options = parser.parse_args()
 
     genie = Genie.load(options.runs / "dynamics" / "checkpoint")
@@ -48,9 +51,27 @@ def main() -> None:
         "metrics": {name: [round(float(x), 4) for x in values] for name, values in report.metrics.items()},
         "curves": {name: [round(float(point.value), 2) for point in curve] for name, curve in report.curves.items()},
     }
+    if genie.action_prior is not None:
+        found = action_choice(genie, videos, clips=options.clips)
+        genie.card["action_prior"] = {name: [round(float(x), 3) for x in values] for name, values in found.items()}
+    if options.play:
+        played = play_test(genie, Controller(genie), quick=options.play == "quick")
+        played.to_json(options.runs / "play.json")
+        played.save_filmstrips(options.runs / "filmstrips")
+        genie.card["play_test"] = _rounded(played.to_dict())
+        print(played)
     genie.save(folder, dtype=torch.bfloat16)
     print(report.table())
     print(f"{folder}: {sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.1f} MB")
+
+
+def _rounded(tree: Any) -> Any:
+    """The same dictionaries and lists with numbers of three decimals."""
+    if isinstance(tree, dict):
+        return {name: _rounded(value) for name, value in tree.items()}
+    if isinstance(tree, list):
+        return [_rounded(value) for value in tree]
+    return round(tree, 3) if isinstance(tree, float) else tree
 
 
 if __name__ == "__main__":

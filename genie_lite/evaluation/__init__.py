@@ -1,5 +1,6 @@
 """Evaluation: fidelity, controllability and the meaning of codes. Held-out videos in, a Report out."""
 
+from genie_lite.evaluation.action_choice import action_choice
 from genie_lite.evaluation.bootstrap import EvaluationError, Interval, bootstrap_mean
 from genie_lite.evaluation.clips import pick_clips
 from genie_lite.evaluation.controllability import (
@@ -56,6 +57,7 @@ __all__ = [
     "RolloutScores",
     "VideoDistance",
     "VideoNetwork",
+    "action_choice",
     "action_consistency",
     "balanced_accuracy",
     "bootstrap_mean",

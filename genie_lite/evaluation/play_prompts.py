@@ -47,12 +47,11 @@ class PromptSource:
         self._batches: list[GameStates] = []
 
     def batch(self, index: int) -> GameStates:
-        """The moments numbered from index * GAMES_AT_ONCE."""
+        """Moments, GAMES_AT_ONCE of them."""
         while len(self._batches) <= index:
-            parts: list[GameStates] = []
-            while sum(len(part) for part in parts) < GAMES_AT_ONCE:
-                parts.append(next(self._moments))
-            self._batches.append(GameStates.join(parts)[np.arange(GAMES_AT_ONCE)])
+            lot = next(self._moments)
+            for first in range(0, len(lot) - GAMES_AT_ONCE + 1, GAMES_AT_ONCE):
+                self._batches.append(lot[np.arange(first, first + GAMES_AT_ONCE)])
         return self._batches[index]
 
     def run(self, script: KeyScript, prompts: int, frames: int, others: int = 0) -> ScriptRun:

@@ -18,8 +18,8 @@ from genie_lite.data.procgen_games import STILL, import_procgen
 
 GAMES_AT_ONCE = 64
 FIRST_PRESSES = 8  # of the policy, before the first state is taken
-BETWEEN = 12  # presses of the policy between two states of one game
-ROUNDS = 3  # states taken from each game
+BETWEEN = 16  # presses of the policy between two states of one game
+ROUNDS = 4  # states taken from each game
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class RealGame:
         first, count = data.test_levels
         self._games = import_procgen().ProcgenGym3Env(
             num=GAMES_AT_ONCE,
-            env_name="coinrun",
+            env_name=data.game,
             start_level=first,
             num_levels=count,
             num_threads=0,
@@ -76,18 +76,19 @@ class RealGame:
             ended |= first.astype(bool)
         return seen["rgb"].copy(), ended
 
-    def states(self, history: int = 1, *, seed: int | None = None) -> Iterator[GameStates]:
+    def states(self, history: int = 1) -> Iterator[GameStates]:
         """Moments of games that the policy of `data` plays, without end; each with its last `history` frames.
 
-        They come GAMES_AT_ONCE or fewer at a time; a new level is begun after ROUNDS states.
+        They come in shuffled lots of up to GAMES_AT_ONCE * ROUNDS, early and late ones of new levels in each.
         """
-        rng = np.random.default_rng([self.seed if seed is None else seed, 41])
+        rng = np.random.default_rng([self.seed, 41])
         policy = POLICIES[self.data.policy](self.data, rng)
         while True:
+            found: list[GameStates] = []
             frames = self._games.observe()[1]["rgb"].copy()
             recent = np.repeat(frames[:, None], history, axis=1)
             age = np.ones(GAMES_AT_ONCE, int)  # frames since the episode began
-            # Games that began together spread out before their states are taken.
+            # Each game at presses of its own.
             due = FIRST_PRESSES + rng.integers(BETWEEN, size=GAMES_AT_ONCE) + BETWEEN * np.arange(ROUNDS)[:, None]
             for press in range(int(due.max()) + 1):
                 frames, ended = self.press(policy.choose(frames))
@@ -97,10 +98,12 @@ class RealGame:
                 chosen = np.flatnonzero((due == press).any(0) & (age >= max(history, FIRST_PRESSES)))
                 if len(chosen):
                     saved = self._games.get_state()
-                    yield GameStates(recent[chosen].copy(), [saved[i] for i in chosen])
-                    self._games.set_state(saved)
+                    found.append(GameStates(recent[chosen].copy(), [saved[i] for i in chosen]))
             self._new_levels()
             policy.restart(np.arange(GAMES_AT_ONCE))
+            everything, before = GameStates.join(found), self._games.get_state()
+            yield everything[rng.permutation(len(everything))]
+            self._games.set_state(before)  # others have played meanwhile
 
     def replay(self, states: GameStates, env_actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Press env actions [B, T] from saved states: frames uint8 [B, T, H, W, C], and where the episode still runs.

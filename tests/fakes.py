@@ -39,12 +39,13 @@ class FakeRollout:
 
 
 class FakeGenie:
-    """The parts of Genie's face that play needs."""
+    """The parts of Genie's API that play needs."""
 
     num_latent_actions = len(MOTIONS)
     context_frames = 16
     frame_size = (64, 64)
     device = "cpu"
+    action_prior = None
 
     def __init__(self) -> None:
         self.config = Config()

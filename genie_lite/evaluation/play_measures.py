@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from genie_lite.evaluation.bootstrap import Interval, bootstrap_mean, clip_weights, interval
@@ -91,21 +89,21 @@ def differences_between(frames: np.ndarray, groups: np.ndarray) -> tuple[np.ndar
 
 
 def pair_mean(distance: np.ndarray, pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of `distance` over `pairs` for copies that draw video i weights[:, i] times, float64 [copies]."""
+    """Mean of `distance` over `pairs` for each row of `draws`: NaN where none is left."""
     weights = weights.astype(np.float64)
-    return np.einsum("ri,ij,rj->r", weights, distance * pairs, weights) / np.einsum(
-        "ri,ij,rj->r", weights, pairs.astype(float), weights
-    )
+    total = np.einsum("ri,ij,rj->r", weights, distance * pairs, weights)
+    count = np.einsum("ri,ij,rj->r", weights, pairs.astype(float), weights)
+    return np.divide(total, count, out=np.full(len(weights), np.nan), where=count > 0)
 
 
-def over_prompts(
-    count: int, measure: Callable[[np.ndarray], np.ndarray], *, seed: int, resamples: int = RESAMPLES
-) -> Interval:
-    """Interval of `measure`, a function of weights [copies, prompts] to numbers of 0 or more [copies]."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value = measure(np.ones((1, count), np.int64))[0]
-        copies = measure(clip_weights(count, resamples=resamples, seed=seed))
-    return interval(float(value), copies, bounds=(0, np.inf))
+def draws(count: int, *, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
+    """How often each prompt counts, int64 [1 + resamples, count]: once, then as in each bootstrap sample."""
+    return np.concatenate([np.ones((1, count), np.int64), clip_weights(count, resamples=resamples, seed=seed)])
+
+
+def over_draws(found: np.ndarray) -> Interval:
+    """The interval of a number of 0 or more, measured with each row of `draws`, [1 + resamples]."""
+    return interval(float(found[0]), found[1:], bounds=(0, np.inf))
 
 
 def mean_share(shares: np.ndarray, *, seed: int) -> Interval:
@@ -114,15 +112,11 @@ def mean_share(shares: np.ndarray, *, seed: int) -> Interval:
     return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0))
 
 
-def frechet_over_prompts(reference: np.ndarray, made: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Fréchet distances of features [B, windows, D] from [B', windows, D], as a function for `over_prompts`."""
+def frechet_distances(reference: np.ndarray, made: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Fréchet distance of features [B, windows, D] from [B', windows, D] for each row of `draws`."""
     reference = reference.reshape(-1, reference.shape[-1])
-
-    def measure(weights: np.ndarray) -> np.ndarray:
-        drawn = (np.repeat(made, row, axis=0).reshape(-1, made.shape[-1]) for row in weights)
-        return np.array([frechet_distance(reference, features) for features in drawn])
-
-    return measure
+    drawn = (np.repeat(made, row, axis=0).reshape(-1, made.shape[-1]) for row in weights)
+    return np.array([frechet_distance(reference, features) for features in drawn])
 
 
 def _differences(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

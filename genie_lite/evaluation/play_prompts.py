@@ -11,7 +11,7 @@ from genie_lite.evaluation.bootstrap import EvaluationError
 from genie_lite.evaluation.key_scripts import SEQUENCES, KeyScript, env_actions
 from genie_lite.evaluation.motion import Motion, measure_motion
 from genie_lite.evaluation.play_measures import jumps, moves, stands
-from genie_lite.evaluation.real_game import GAMES_AT_ONCE, GameStates, RealGame
+from genie_lite.evaluation.real_game import GameStates, RealGame
 
 PRESSES = 12  # of a held key, that the direction is judged by
 FREE = slice(1, 4)  # presses during which the real game moves; the first may still turn it round
@@ -47,17 +47,17 @@ class PromptSource:
         self._batches: list[GameStates] = []
 
     def batch(self, index: int) -> GameStates:
-        """Moments, GAMES_AT_ONCE of them."""
+        """Some moments, as many as games are played at once."""
         while len(self._batches) <= index:
-            lot = next(self._moments)
-            for first in range(0, len(lot) - GAMES_AT_ONCE + 1, GAMES_AT_ONCE):
-                self._batches.append(lot[np.arange(first, first + GAMES_AT_ONCE)])
+            lot, size = next(self._moments), self.game.games
+            for first in range(0, len(lot) - size + 1, size):
+                self._batches.append(lot[np.arange(first, first + size)])
         return self._batches[index]
 
     def run(self, script: KeyScript, prompts: int, frames: int, others: int = 0) -> ScriptRun:
         """Press the script's keys from moments that it is meant for and whose episode outlasts it."""
         count = prompts + others
-        sequences = np.arange(GAMES_AT_ONCE) % SEQUENCES
+        sequences = np.arange(self.game.games) % SEQUENCES
         keys = script.table(sequences, frames)
         found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for index in range(MOST_BATCHES):
@@ -73,7 +73,7 @@ class PromptSource:
         if len(before) < count:
             raise EvaluationError(
                 f"play test, script {script.name!r}: found {len(before)} of {count} moments among {MOST_BATCHES} x "
-                f"{GAMES_AT_ONCE}; ask for fewer prompts or frames"
+                f"{self.game.games}; ask for fewer prompts or frames"
             )
         pressed = [keys[sequence] for sequence in chosen[:prompts]]  # the first rows of `keys` are all sequences
         shown = self._fitted(shown)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -11,12 +10,13 @@ from genie_lite.data.fit import fit_frames
 from genie_lite.evaluation.bootstrap import Interval, bootstrap_mean
 from genie_lite.evaluation.play_measures import (
     differences_between,
-    frechet_over_prompts,
+    draws,
+    frechet_distances,
     gradient_energy,
     jumps,
     mean_share,
     moves,
-    over_prompts,
+    over_draws,
     pair_mean,
     recognised,
     stands,
@@ -28,7 +28,6 @@ from genie_lite.evaluation.video_network import FRAMES, SIDE, video_network
 SINGLE = 5  # late frames of each video whose look is judged
 PERCENTILE = 1  # of real frames, below which a frame is flat (structure) or above 100 less it noisy (gradient energy)
 JUMP_GRACE = 2  # frames that a jump may take longer than in the real game
-Measure = Callable[[np.ndarray], np.ndarray]  # of weights [copies, prompts], see over_prompts
 
 
 def direction(
@@ -38,12 +37,10 @@ def direction(
     made = {"world": world, "game": run.game}
     shares = {who: moves(run.motion(frames, PRESSES), side).astype(float) for who, frames in made.items()}
 
-    def gap(weights: np.ndarray) -> np.ndarray:
-        difference = weights @ (shares["world"] - shares["game"]) / weights.sum(1, keepdims=True)
-        return np.abs(difference).max(1)
-
+    weights = draws(len(world), seed=seed)
+    gaps = np.abs(weights @ (shares["world"] - shares["game"]) / len(world)).max(1)
     curves = {who: bootstrap_mean(share, seed=seed) for who, share in shares.items()}
-    return curves, {"world": over_prompts(len(world), gap, seed=seed)}
+    return curves, {"world": over_draws(gaps)}
 
 
 def standing(run: ScriptRun, world: np.ndarray, seed: int) -> dict[str, Interval]:
@@ -88,13 +85,11 @@ class LateFrames:
         shown = {who: videos[:, -self.length :] for who, videos in made.items()}
         shown["frozen prompts"] = np.repeat(prompts[:, -1:], self.length, axis=1)
         rows: dict[str, dict[str, Interval]] = {}
+        weights = draws(len(prompts), seed=self.seed)
         for kind, features in self._kinds.items():
-            measures = {who: frechet_over_prompts(self.reference[kind], features(v)) for who, v in shown.items()}
-            rows[f"{name}: late {kind}, distance"] = {
-                who: over_prompts(len(prompts), measure, seed=self.seed) for who, measure in measures.items()
-            }
-            ratio = _ratio(measures["world"], measures["game"])
-            rows[f"{name}: late {kind}, world over game"] = {"world": over_prompts(len(prompts), ratio, seed=self.seed)}
+            found = {who: frechet_distances(self.reference[kind], features(v), weights) for who, v in shown.items()}
+            rows[f"{name}: late {kind}, distance"] = {who: over_draws(copies) for who, copies in found.items()}
+            rows[f"{name}: late {kind}, world over game"] = {"world": over_draws(found["world"] / found["game"])}
         rows[f"{name}: late frames, flat"] = {
             who: mean_share((structure(videos) < self.least).mean(1), seed=self.seed) for who, videos in shown.items()
         }
@@ -120,24 +115,15 @@ class LateFrames:
         return self.network.features(fitted.reshape(*videos.shape[:2], *fitted.shape[1:]))
 
 
-def _ratio(above: Measure, below: Measure) -> Measure:
-    return lambda weights: above(weights) / below(weights)
-
-
 def adherence(run: ScriptRun, world: np.ndarray, at: int, seed: int) -> dict[str, dict[str, Interval]]:
     """How different worlds under the same keys are, and whether they keep their prompts' colours."""
     made = {"world": world, "game": run.game}
-    pairs = {who: differences_between(videos[:, at], run.groups) for who, videos in made.items()}
-    measures = {who: partial(pair_mean, *found) for who, found in pairs.items()}
-    count = len(world)
+    weights = draws(len(world), seed=seed)
+    found = {who: pair_mean(*differences_between(v[:, at], run.groups), weights) for who, v in made.items()}
     name = run.script.name
     return {
-        f"{name}: difference between prompts": {
-            who: over_prompts(count, measure, seed=seed) for who, measure in measures.items()
-        },
-        f"{name}: difference, world over game": {
-            "world": over_prompts(count, _ratio(measures["world"], measures["game"]), seed=seed)
-        },
+        f"{name}: difference between prompts": {who: over_draws(copies) for who, copies in found.items()},
+        f"{name}: difference, world over game": {"world": over_draws(found["world"] / found["game"])},
         f"{name}: own prompt recognised": {
             who: mean_share(recognised(videos[:, at:], run.prompts[:, -1]), seed=seed) for who, videos in made.items()
         },

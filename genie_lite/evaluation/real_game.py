@@ -50,11 +50,12 @@ class RealGame:
     """
 
     def __init__(self, data: DataConfig, seed: int = 0) -> None:
-        self.data = replace(data, num_envs=GAMES_AT_ONCE)
+        self.games = GAMES_AT_ONCE
+        self.data = replace(data, num_envs=self.games)
         self.seed = seed
         first, count = data.test_levels
         self._games = import_procgen().ProcgenGym3Env(
-            num=GAMES_AT_ONCE,
+            num=self.games,
             env_name=data.game,
             start_level=first,
             num_levels=count,
@@ -69,7 +70,7 @@ class RealGame:
 
     def press(self, env_actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Hold an env action [games] in each game: frames uint8 [games, H, W, C], and whose episode ended."""
-        ended = np.zeros(GAMES_AT_ONCE, bool)
+        ended = np.zeros(self.games, bool)
         for _ in range(self.data.action_repeat):
             self._games.act(env_actions.astype(np.int32))
             _, seen, first = self._games.observe()
@@ -87,9 +88,9 @@ class RealGame:
             found: list[GameStates] = []
             frames = self._games.observe()[1]["rgb"].copy()
             recent = np.repeat(frames[:, None], history, axis=1)
-            age = np.ones(GAMES_AT_ONCE, int)  # frames since the episode began
+            age = np.ones(self.games, int)  # frames since the episode began
             # Each game at presses of its own.
-            due = FIRST_PRESSES + rng.integers(BETWEEN, size=GAMES_AT_ONCE) + BETWEEN * np.arange(ROUNDS)[:, None]
+            due = FIRST_PRESSES + rng.integers(BETWEEN, size=self.games) + BETWEEN * np.arange(ROUNDS)[:, None]
             for press in range(int(due.max()) + 1):
                 frames, ended = self.press(policy.choose(frames))
                 policy.restart(np.flatnonzero(ended))
@@ -100,7 +101,7 @@ class RealGame:
                     saved = self._games.get_state()
                     found.append(GameStates(recent[chosen].copy(), [saved[i] for i in chosen]))
             self._new_levels()
-            policy.restart(np.arange(GAMES_AT_ONCE))
+            policy.restart(np.arange(self.games))
             everything, before = GameStates.join(found), self._games.get_state()
             yield everything[rng.permutation(len(everything))]
             self._games.set_state(before)  # others have played meanwhile
@@ -111,9 +112,9 @@ class RealGame:
         The second is bool [B, T]: False from the frame on at which the episode is over; frames then show another level.
         """
         parts = []
-        for first in range(0, len(states), GAMES_AT_ONCE):
-            rows = np.arange(first, min(first + GAMES_AT_ONCE, len(states)))
-            actions = np.full((GAMES_AT_ONCE, env_actions.shape[1]), STILL)
+        for first in range(0, len(states), self.games):
+            rows = np.arange(first, min(first + self.games, len(states)))
+            actions = np.full((self.games, env_actions.shape[1]), STILL)
             actions[: len(rows)] = env_actions[rows]
             parts.append(self._play(states[rows], actions))
         frames, running = zip(*parts, strict=True)
@@ -121,8 +122,8 @@ class RealGame:
 
     def _play(self, states: GameStates, env_actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         count = len(states)
-        self._games.set_state([*states.states, *states.states[:1] * (GAMES_AT_ONCE - count)])
-        running = np.ones(GAMES_AT_ONCE, bool)
+        self._games.set_state([*states.states, *states.states[:1] * (self.games - count)])
+        running = np.ones(self.games, bool)
         shown, lives = [], []
         for held in env_actions.T:
             frames, ended = self.press(held)
@@ -133,5 +134,5 @@ class RealGame:
 
     def _new_levels(self) -> None:
         """Begin another level in every game: procgen's action -1 gives up the episode."""
-        self._games.act(np.full(GAMES_AT_ONCE, -1, np.int32))
+        self._games.act(np.full(self.games, -1, np.int32))
         self._games.observe()

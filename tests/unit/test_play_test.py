@@ -12,7 +12,7 @@ import pytest
 
 from genie_lite.config import load_config
 from genie_lite.data import procgen_available, sample_dataset
-from genie_lite.evaluation import EvaluationError, Interval, PlayTest, play_test
+from genie_lite.evaluation import EvaluationError, Interval, PlayTest, play_test, real_game
 from genie_lite.evaluation.key_scripts import ENV_ACTIONS, SCRIPTS, SEQUENCES, env_actions
 from genie_lite.evaluation.motion import Motion
 from genie_lite.evaluation.play_measures import (
@@ -24,7 +24,7 @@ from genie_lite.evaluation.play_measures import (
     recognised,
     structure,
 )
-from genie_lite.evaluation.real_game import GAMES_AT_ONCE, GameStates, RealGame
+from genie_lite.evaluation.real_game import GameStates, RealGame
 
 needs_procgen = pytest.mark.skipif(not procgen_available(), reason="procgen has no wheel here")
 
@@ -155,10 +155,10 @@ class TheGame(Frozen):
 
     def rollout(self, prompts: np.ndarray, **options: Any) -> Any:
         states = [self.saved[prompt.tobytes()] for prompt in prompts]
-        self.game._games.set_state([*states, *states[:1] * (GAMES_AT_ONCE - len(states))])
+        self.game._games.set_state([*states, *states[:1] * (self.game.games - len(states))])
 
         def step(actions: np.ndarray) -> np.ndarray:
-            held = np.full(GAMES_AT_ONCE, ENV_ACTIONS["none"])
+            held = np.full(self.game.games, ENV_ACTIONS["none"])
             held[: len(actions)] = actions
             return self.game.press(held)[0][: len(actions)]
 
@@ -181,8 +181,9 @@ def tested() -> dict[str, PlayTest]:
     options: dict[str, Any] = {"prompts": 8, "frames": 16, "progress": False}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RealGame, "states", remembered)
+        patch.setattr(real_game, "GAMES_AT_ONCE", 16)
         perfect = play_test(TheGame(saved), KeysAreActions(), **options)
-    return {"game": perfect, "frozen": play_test(Frozen(), KeysAreActions(), **options)}
+        return {"game": perfect, "frozen": play_test(Frozen(), KeysAreActions(), **options)}
 
 
 @needs_procgen

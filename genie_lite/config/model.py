@@ -184,10 +184,10 @@ class ModelConfig:
             f"less than the sides of frames, {list(self.frame_size)}",
         )
         require(
-            not self.dynamics.first_guess or self.latent_action.inputs == "pixels",
+            not self.dynamics.first_guess or self.latent_action.shift > 0,
             "dynamics.first_guess",
             self.dynamics.first_guess,
-            "false, or latent_action.inputs: pixels",
+            "false, or a latent_action.shift above 0",
         )
 
     def grid(self, patch_size: int) -> tuple[int, int]:

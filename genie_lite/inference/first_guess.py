@@ -2,51 +2,74 @@
 
 from __future__ import annotations
 
-from collections import deque
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from genie_lite.inference.kv_cache import KVCache, Slots
+from genie_lite.inference.one_frame import newest_frame
 from genie_lite.models import GenieModel
 from genie_lite.models.shift_latent_action import ShiftLatentActionModel
 
-Shown = list[tuple[Tensor, Tensor, Tensor | None]]
+
+class Shown(NamedTuple):
+    """What it takes to return to a moment of a rollout."""
+
+    position: int  # of the decoder's cache
+    slots: Slots
+    frames: Tensor  # the newest one or two, [B, T, H, W, C]
 
 
 class FirstGuess:
-    """Keeps the frames that a rollout has shown, and predicts the next one by the latent action model's decoder."""
+    """Follows the frames that a rollout shows, and predicts the next one by the latent action model's decoder.
+
+    The decoder keeps its past in a KV cache. Raises ValueError for a latent action model that does not move frames.
+    """
 
     def __init__(self, model: GenieModel) -> None:
+        if not isinstance(model.latent_action, ShiftLatentActionModel):
+            raise ValueError("first guess: needs a latent action model with `shift`")
         self.model = model.latent_action
-        self._shown: deque[tuple[Tensor, Tensor, Tensor | None]] = deque(maxlen=model.context_frames)
+        self._window = model.context_frames
+        self._cache = KVCache(self._window)
+        self._frames: Tensor | None = None
+        self._predicted = False  # whether the action after the newest frame is in the cache already
 
     def append(self, frame: Tensor, action_vectors: Tensor) -> None:
         """Show the newest frame [B, H, W, C] and the action that led to it, [B, 1, latent_dim] ([B, 0, ...]: none)."""
-        self._shown.append((frame, action_vectors, self._motion(frame)))
+        frame = frame[:, None]
+        if self._frames is None:
+            self._frames = frame
+            return
+        if not self._predicted:
+            self._decode(action_vectors)
+        self._cache.advance()
+        self._predicted = False
+        self._frames = torch.cat([self._frames[:, -1:], frame], dim=1)
 
     def predict(self, action_vectors: Tensor) -> Tensor:
         """The frame [B, 1, H, W, C] that action_vectors [B, 1, latent_dim] should lead to."""
-        frames = torch.stack([frame for frame, _, _ in self._shown], dim=1)
-        vectors = torch.cat([*(vectors for _, vectors, _ in list(self._shown)[1:]), action_vectors], dim=1)
-        if isinstance(self.model, ShiftLatentActionModel) and self.model.motion_input:
-            motion = torch.cat([motion for _, _, motion in self._shown if motion is not None], dim=1)
-            motion = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, 1:]], dim=1)  # none up to the first
-            predicted = self.model.predict(frames, vectors, motion)
-        else:
-            predicted = self.model.predict(frames, vectors)
-        return predicted[:, -1:].float().clamp(0, 1)
+        assert self._frames is not None, "predict: no frame was shown"
+        decoded = self._decode(action_vectors)
+        self._predicted = True
+        return self.model.to_frames(self._frames[:, -1:], decoded).clamp(0, 1)
 
     def snapshot(self) -> Shown:
-        """What `rewind` needs to return to this moment."""
-        return list(self._shown)
+        """What `rewind` needs to undo the next `append`."""
+        assert self._frames is not None, "snapshot: no frame was shown"
+        return Shown(self._cache.position, self._cache.snapshot(), self._frames)
 
     def rewind(self, snapshot: Shown) -> None:
-        """Return to the moment of `snapshot`."""
-        self._shown.clear()
-        self._shown.extend(snapshot)
+        """Return to the moment of `snapshot`, one frame ago."""
+        if snapshot.slots:
+            self._cache.rewind(snapshot.slots, snapshot.position)
+        else:  # nothing was in the cache yet
+            self._cache = KVCache(self._window)
+        self._frames, self._predicted = snapshot.frames, False
 
-    def _motion(self, frame: Tensor) -> Tensor | None:
-        if not (isinstance(self.model, ShiftLatentActionModel) and self.model.motion_input):
-            return None
-        before = self._shown[-1][0] if self._shown else frame
-        return self.model.motion(torch.stack([before, frame], dim=1))[:, 1:]
+    def _decode(self, action_vectors: Tensor) -> Tensor:
+        """What the decoder makes of the newest frame and an action after it, [B, 1, N, D]."""
+        assert self._frames is not None
+        embedded = self.model.decoder_input(self._frames, action_vectors)[:, -1:]
+        return newest_frame(self.model.decoder, embedded, self._cache).view_as(embedded)

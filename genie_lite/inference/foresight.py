@@ -10,7 +10,7 @@ from genie_lite.inference.compute import playing
 from genie_lite.models import GenieModel
 from genie_lite.models.shift_latent_action import ShiftLatentActionModel
 
-PAST = 4  # frames that it looks at
+PAST = 2  # frames that it looks at: enough to see how fast the scene moves
 
 
 class Foresight:

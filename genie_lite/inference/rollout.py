@@ -31,7 +31,7 @@ class _Past(NamedTuple):
     decoder: Slots
     tokens: Tensor
     frame: np.ndarray
-    shown: Shown
+    shown: Shown | None
 
 
 class Rollout:
@@ -107,7 +107,7 @@ class Rollout:
         return self.frame
 
     def _remember(self) -> _Past:
-        guess = self._guess.snapshot() if self._guess else []
+        guess = self._guess.snapshot() if self._guess else None
         slots = (self._dynamics_cache.snapshot(), self._decoder_cache.snapshot())
         return _Past(self._dynamics_cache.position, *slots, self.tokens, self.frame, guess)
 
@@ -115,8 +115,8 @@ class Rollout:
         with torch.inference_mode():
             self._dynamics_cache.rewind(past.dynamics, past.position)
             self._decoder_cache.rewind(past.decoder, past.position)
-        if self._guess:
-            self._guess.rewind(past.shown)
+            if self._guess and past.shown:
+                self._guess.rewind(past.shown)
         self.tokens, self.frame = past.tokens, past.frame
 
     def _read_prompt(self, frames: Tensor) -> None:

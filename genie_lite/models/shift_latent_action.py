@@ -63,24 +63,26 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
         encoded = self.encoder(embedded.to(self._dtype(frames)))
         return self.to_latent(encoded.mean(dim=2)[:, 1:])
 
-    def predict(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None) -> Tensor:
-        """The frame after each of frames [B, t, H, W, C], given its action's vector, [B, t, latent_dim].
-
-        `motion` is `self.motion(frames)` where it is known already.
-        """
-        decoded = self._decode(frames, action_vectors, motion)
-        moved = self._move(frames, self.to_shift(decoded.mean(dim=2)).float())
-        output = self.patches.join(self.to_patch(decoded)).float()  # [B, t, H, W, C + 1]
-        stays = torch.sigmoid(output[..., -1:] + STAYS)
-        return moved + stays * (frames - moved) + output[..., :-1]
+    def predict(self, frames: Tensor, action_vectors: Tensor) -> Tensor:
+        """The frame after each of frames [B, t, H, W, C], given its action's vector, [B, t, latent_dim]."""
+        return self.to_frames(frames, self.decoder(self.decoder_input(frames, action_vectors)))
 
     def displacements(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None) -> Tensor:
-        """How far the hero would move, down and right, on average, in pixels: [B, t, 2]; arguments as for `predict`."""
-        logits = self.to_shift(self._decode(frames, action_vectors, motion).mean(dim=2)).float()
+        """How far the hero would move, down and right, on average, in pixels: [B, t, 2].
+
+        frames are [B, t, H, W, C], action_vectors [B, t, latent_dim]; `motion` is as for `decoder_input`.
+        """
+        decoded = self.decoder(self.decoder_input(frames, action_vectors, motion))
+        logits = self.to_shift(decoded.mean(dim=2)).float()
         steps = torch.arange(-self.reach, self.reach + 1, device=logits.device, dtype=logits.dtype)
         return (logits.unflatten(-1, (2, -1)).softmax(dim=-1) * steps).sum(dim=-1)
 
-    def _decode(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None) -> Tensor:
+    def decoder_input(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None) -> Tensor:
+        """What the decoder reads, [B, t, N, D], of frames [B, t, H, W, C] and the actions after them.
+
+        action_vectors are [B, t, latent_dim], or [B, 1, latent_dim] where only the last frame's counts. `motion` is
+        `self.motion(frames)` where it is known already.
+        """
         patches = self.patches.cut(frames)
         change = F.pad(patches.diff(dim=1), (0, 0, 0, 0, 1, 0))
         per_frame = self.action_embedding(action_vectors)
@@ -88,7 +90,14 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
             per_frame = per_frame + self.decoder_motion(self.motion(frames) if motion is None else motion)
         embedded = self.decoder_patches(torch.cat([patches, change], dim=-1))
         embedded = embedded + self.decoder_positions + per_frame[:, :, None]
-        return self.decoder(embedded.to(self._dtype(frames)))
+        return embedded.to(self._dtype(frames))
+
+    def to_frames(self, frames: Tensor, decoded: Tensor) -> Tensor:
+        """The frame after each of frames [B, t, H, W, C], of what the decoder made of them, [B, t, N, D]."""
+        moved = self._move(frames, self.to_shift(decoded.mean(dim=2)).float())
+        output = self.patches.join(self.to_patch(decoded)).float()  # [B, t, H, W, C + 1]
+        stays = torch.sigmoid(output[..., -1:] + STAYS)
+        return moved + stays * (frames - moved) + output[..., :-1]
 
     def motion(self, frames: Tensor) -> Tensor:
         """How far the scene moved up to each of frames [B, T, H, W, C]: [B, T, 2 · (2 · reach + 1)]; 0 at the first."""
@@ -122,6 +131,8 @@ def match_displacements(frames: Tensor, reach: int) -> Tensor:
     displacements at once, by Fourier transforms; `reach` must be less than H and W, so that some overlap is left.
     """
     height, width = frames.shape[2:4]
+    if frames.shape[1] < 2:  # Fourier transforms of nothing are an error
+        return frames.new_zeros(len(frames), 0, 2, 2 * reach + 1)
     size = (height + reach, width + reach)  # zeros around the frame, so that displacements do not wrap around
     steps = torch.arange(-reach, reach + 1, device=frames.device)
     with torch.autocast(frames.device.type, enabled=False):

@@ -31,9 +31,8 @@ PLAUSIBLE = 0.05  # actions less plausible than this share of the most plausible
 UNWANTED_JUMP = 0.3  # factor for an action that jumps under a key that does not
 WEIGHT = 2.0  # of what an action does, against how plausible it is
 # Where a world foresees what each latent action would do:
-WORTH_TRYING = 0.1  # actions less plausible than this share of the most plausible one are not taken
-RISES = (4.0, 24.0)  # pixels a frame, from which on a motion counts as a jump, and up to which more is better
-NATS = 2.0  # of plausibility that weigh as much as one pixel
+POSSIBLE = 0.06  # least probability of all actions that do what a key asks for, below which the key does nothing
+RISES, SIDEWAYS = 6.0, 1.0  # pixels a frame that make a jump, and that make a difference to the side
 
 
 class Prior(Protocol):
@@ -135,20 +134,37 @@ class Controller:
 
 
 def choose_by_motion(motions: np.ndarray, plausible: np.ndarray, intentions: Sequence[tuple[int, bool]]) -> np.ndarray:
-    """Of the latent actions worth trying, those whose motion fits an intention best: int64 [B].
+    """The latent action whose motion fits each intention best, of those that are possible: int64 [B].
 
     motions: pixels to the right and down that each action would move the hero, [B, A, 2]. plausible: log-probabilities
-    [B, A]. An intention (direction, jumps) asks for the motion farthest that way, or for the least to either side, and
-    for the highest rise or the lowest. Against a wall no action that walks on is plausible, in the air none that jumps;
-    the best of the others is taken then.
+    [B, A]. An intention is a direction (-1 left, 0 none, 1 right) and whether to jump.
+
+    First actions that rise are kept, or those that do not; then those that move further to the wanted side than the
+    hero moves on average, or least of all. Where such actions are less probable than POSSIBLE, the others are kept:
+    against a wall, or in the air, the key does nothing. Of what is left plausibility and motion decide.
     """
+    odds = np.exp(plausible - plausible.max(1, keepdims=True))
+    odds /= odds.sum(1, keepdims=True)
     across, down = motions[..., 0], motions[..., 1]
     direction = np.array([direction for direction, _ in intentions])[:, None]
     jumps = np.array([jumps for _, jumps in intentions])[:, None]
-    rise = np.clip(-down, *RISES)
-    fit = np.where(direction == 0, -np.abs(across), direction * across) + np.where(jumps, rise, -rise)
-    ruled_out = plausible < plausible.max(1, keepdims=True) + math.log(WORTH_TRYING)
-    return np.where(ruled_out, -np.inf, fit + plausible / NATS).argmax(1)
+
+    rises = down < -RISES
+    kept, _ = _narrowed(odds, np.ones_like(rises), np.where(jumps, rises, ~rises))
+    usual = (odds * kept * across).sum(1, keepdims=True) / (odds * kept).sum(1, keepdims=True)
+    least = np.where(kept, np.abs(across), np.inf).min(1, keepdims=True)
+    stays, turns = np.abs(across) <= least + SIDEWAYS, direction * (across - usual) > SIDEWAYS
+    kept, possible = _narrowed(odds, kept, np.where(direction == 0, stays, turns))
+    fit = np.where(direction == 0, -np.abs(across), direction * across)
+    return np.where(kept, np.where(possible, fit, 0.0) + plausible, -np.inf).argmax(1)
+
+
+def _narrowed(odds: np.ndarray, kept: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The wanted ones of the kept actions [B, A] where they are possible, the others elsewhere; and where, [B, 1]."""
+    share = (odds * (kept & wanted)).sum(1, keepdims=True) / (odds * kept).sum(1, keepdims=True)
+    possible = share >= POSSIBLE
+    others = kept & ~wanted
+    return np.where(possible, kept & wanted, np.where(others.any(1, keepdims=True), others, kept)), possible
 
 
 def _softened(probability: np.ndarray) -> np.ndarray:

@@ -10,9 +10,9 @@ from genie_lite.api import Genie
 from genie_lite.config import Config, StageConfig
 from genie_lite.data import FrameDataset
 from genie_lite.nn import STTransformer, native_bfloat16
-from genie_lite.training.loop import Losses, training_step
+from genie_lite.training.loop import training_step
+from genie_lite.training.losses import PARTS, Losses, genie_losses, tokenizer_losses
 from genie_lite.training.optim import build_optimizers, set_progress
-from genie_lite.training.stages import PARTS, genie_losses, tokenizer_losses
 
 PAPER_STAGES = ("tokenizer", "genie")  # the paper's two phases
 

@@ -193,7 +193,7 @@ class Train(Command):
     def run(self) -> None:
         import genie_lite
         from genie_lite import training
-        from genie_lite.nn import processes
+        from genie_lite.training import distributed
 
         config = load_config(self.preset, parse_overrides(self.set))
         dataset = _dataset(self.data, "train", config)
@@ -206,7 +206,7 @@ class Train(Command):
             training.train_tokenizer(config, dataset, folder, **shared)
         else:
             training.train_genie(config, dataset, folder, tokenizer=self._base(), parts=STAGES[self.stage], **shared)
-        if processes.rank() == 0:
+        if distributed.rank() == 0:
             _say(f"Trained: {folder / 'checkpoint'}")
 
     def _base(self) -> Genie:

@@ -168,20 +168,25 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, to
 
 
 def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
-    """Copy tensors into a module; CheckpointError names every missing, surplus or differently shaped one."""
-    wanted = module.state_dict()
-    problems = [f"missing {name} {list(wanted[name].shape)}" for name in wanted.keys() - tensors.keys()]
-    problems += [f"surplus {name} {list(tensors[name].shape)}" for name in tensors.keys() - wanted.keys()]
+    """Copy tensors into a module; CheckpointError if names or shapes differ, or if any value is not finite."""
+    wanted = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
+    require_shapes({name: list(tensor.shape) for name, tensor in tensors.items()}, wanted, source)
+    require_finite(tensors, source)
+    module.load_state_dict(tensors)
+
+
+def require_shapes(found: Mapping[str, list[int]], wanted: Mapping[str, list[int]], source: Path) -> None:
+    """CheckpointError that lists the tensors (name to shape) which are missing, surplus or of another shape."""
+    problems = [f"missing {name} {wanted[name]}" for name in wanted.keys() - found.keys()]
+    problems += [f"surplus {name} {found[name]}" for name in found.keys() - wanted.keys()]
     problems += [
-        f"{name} has shape {list(tensors[name].shape)}, wanted {list(wanted[name].shape)}"
-        for name in wanted.keys() & tensors.keys()
-        if wanted[name].shape != tensors[name].shape
+        f"{name} has shape {found[name]}, wanted {wanted[name]}"
+        for name in wanted.keys() & found.keys()
+        if found[name] != wanted[name]
     ]
     if problems:
         shown = "; ".join(sorted(problems)[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
-        raise CheckpointError(f"{source}: does not fit the model of its config.json: {shown}")
-    require_finite(tensors, source)
-    module.load_state_dict(tensors)
+        raise CheckpointError(f"{source}: does not fit the model of its settings: {shown}")
 
 
 def require_finite(tensors: Mapping[str, torch.Tensor], source: Path) -> None:

@@ -24,8 +24,8 @@ from genie_lite.evaluation import Interval, Motion, bootstrap_mean, code_usage, 
 from genie_lite.models import LatentActionModel, build_latent_action
 from genie_lite.models.latent_action import LatentActionOutput
 from genie_lite.models.latent_action_variants import ExtendedLatentActionModel
-from genie_lite.training.loop import Losses, fit
-from genie_lite.training.stages import latent_action_losses
+from genie_lite.training.loop import fit
+from genie_lite.training.losses import Losses, latent_action_losses
 
 # --------------------------------------------------------------------------------------------- making worlds
 

@@ -75,44 +75,51 @@ class CompletePastDynamicsModel(ExtendedDynamicsModel):
             draw = torch.rand(masked.shape, device=tokens.device, generator=generator)
             counted = masked & (draw < self.loss_share)
         present = tokens[:, 1:].masked_fill(masked, self.mask_token)
-        if torch.rand((), device=tokens.device, generator=generator) < WITHOUT_GUESS:
-            guesses = None
-        seen, features = self.two_streams(past, present, action_vectors, guesses)
+        # Times 0 or 1, not left out: processes that train together must all have a gradient for every parameter.
+        keep = torch.rand((), device=tokens.device, generator=generator) >= WITHOUT_GUESS
+        seen, features = self.two_streams(past, present, action_vectors, guesses, keep)
         logits = self.to_logits(features[counted])
         loss = F.cross_entropy(logits.float(), tokens[:, 1:][counted])
         return DynamicsOutput(logits, F.pad(masked, (0, 0, 1, 0)), loss), self.prior(seen)
 
     def two_streams(
-        self, past: Tensor, present: Tensor, action_vectors: Tensor, guesses: Tensor | None = None
+        self,
+        past: Tensor,
+        present: Tensor,
+        action_vectors: Tensor,
+        guesses: Tensor | None = None,
+        keep: Tensor | float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Features of complete frames 1 .. T-1 and of masked frames 2 .. T, [B, T-1, N, D] each.
 
         past and present are their tokens, [B, T-1, N]; action_vectors [B, T-1, latent_dim] lead to the present ones.
+        `keep` multiplies the embedding of the first guesses.
         """
         steps = past.shape[1]
         x = torch.cat(
             [
                 self.embed(past, self.context(action_vectors[:, :-1], steps)),
-                self.embed(present, self.context(action_vectors, steps, guesses=guesses)),
+                self.embed(present, self.context(action_vectors, steps, guesses=guesses, keep=keep)),
             ],
             dim=1,
         )
         mask = two_stream_mask(steps, self.window, x.device)
-        for block in cast(
-            "Iterable[STBlock]", self.transformer.blocks
-        ):  # as its forward, with other temporal attention
-            x = x + block.spatial(layer_norm(x))
-            x = x + _attend_streams(block.temporal, layer_norm(x), mask)
-            x = x + block.feed_forward(layer_norm(x))
+        for block in cast("Iterable[STBlock]", self.transformer.blocks):
+            x = block(x, functools.partial(_attend_streams, block.temporal, mask=mask))
         return layer_norm(x[:, :steps]), layer_norm(x[:, steps:])
 
     def context(
-        self, action_vectors: Tensor, num_frames: int, past: Tensor | None = None, guesses: Tensor | None = None
+        self,
+        action_vectors: Tensor,
+        num_frames: int,
+        past: Tensor | None = None,
+        guesses: Tensor | None = None,
+        keep: Tensor | float = 1.0,
     ) -> Tensor:
         """As in the parent, plus the embedding of first guesses [B, T, H, W, C] of the frames, where there are any."""
         context = super().context(action_vectors, num_frames)
         if guesses is not None and self.first_guess:
-            context = context + self.guess_embedding(self.patches.cut(guesses) - GREY)
+            context = context + keep * self.guess_embedding(self.patches.cut(guesses) - GREY)
         return context
 
     def prior(self, features: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from genie_lite.nn.attention import Attention, attend, rotate
 from genie_lite.nn.k_means import k_means
 from genie_lite.nn.layers import position_embedding
 from genie_lite.nn.patches import Patches
-from genie_lite.nn.precision import autocast, native_bfloat16
+from genie_lite.nn.precision import autocast, compute_dtype, native_bfloat16
 from genie_lite.nn.st_transformer import STBlock, STTransformer
 from genie_lite.nn.vector_quantizer import Quantized, VectorQuantizer, perplexity
 
@@ -17,6 +17,7 @@ __all__ = [
     "VectorQuantizer",
     "attend",
     "autocast",
+    "compute_dtype",
     "k_means",
     "native_bfloat16",
     "perplexity",

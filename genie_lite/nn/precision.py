@@ -20,10 +20,16 @@ def native_bfloat16(device: torch.device | str = "cpu") -> bool:
     return any(flag() for flag in flags if flag is not None)
 
 
+def compute_dtype(device: torch.device | str, precision: str = "auto") -> torch.dtype:
+    """The number format that `precision` means: "float32", "bfloat16", or "auto" for bfloat16 where native."""
+    quick = precision == "bfloat16" or (precision == "auto" and native_bfloat16(device))
+    return torch.bfloat16 if quick else torch.float32
+
+
 def autocast(device: torch.device | str, precision: str = "auto") -> torch.autocast:
-    """A context in which models compute in `precision`: "float32", "bfloat16", or "auto" for bfloat16 where native."""
+    """A context in which models compute in `precision` (compute_dtype)."""
     device = torch.device(device)
-    enabled = precision == "bfloat16" or (precision == "auto" and native_bfloat16(device))
+    enabled = compute_dtype(device, precision) == torch.bfloat16
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 

@@ -29,9 +29,10 @@ class STBlock(nn.Module):
         nn.init.zeros_(self.spatial.out.weight)
         nn.init.zeros_(self.temporal.out.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, over_time: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """`over_time` takes the place of this block's own attention over time (models/complete_past.py)."""
         x = x + self.spatial(layer_norm(x))
-        x = x + self.temporal(layer_norm(x))
+        x = x + (over_time or self.temporal)(layer_norm(x))
         return x + self.feed_forward(layer_norm(x))
 
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genie_lite.config import CodebookConfig
-from genie_lite.nn import processes
 
 ROWS = 1024  # points compared with all others at once: their scores fit a CPU's cache
 
@@ -45,6 +45,8 @@ class VectorQuantizer(nn.Module):
     `config.update` says how codes learn: "ema" moves each code to the running mean of its latents, "gradient" adds
     the paper's codebook loss, "fixed" leaves them as they are. Only codes that learn by gradient are a parameter;
     others are a buffer, which no optimiser sees. The buffer `usage` [K] is the running share of each code.
+
+    `group` is set while several processes train copies of one codebook, each on a part of the batch.
     """
 
     codebook: Tensor  # [K, latent_dim]
@@ -55,6 +57,7 @@ class VectorQuantizer(nn.Module):
     def __init__(self, config: CodebookConfig) -> None:
         super().__init__()
         self.config, self.num_codes = config, config.num_codes
+        self.group: dist.ProcessGroup | None = None
         codebook = self._place(torch.randn(config.num_codes, config.latent_dim))
         if config.update == "gradient":
             self.register_parameter("codebook", nn.Parameter(codebook))
@@ -121,13 +124,13 @@ class VectorQuantizer(nn.Module):
     @_in_float32
     def _learn(self, latents: Tensor, codes: Tensor) -> None:
         share = torch.bincount(codes, minlength=self.num_codes).to(latents.dtype) / len(codes)
-        processes.average_([share])
+        self._average(share)
         chosen = share > 0
         self.usage.lerp_(share, 1 - self.config.decay)
         self.idle_steps.add_(1).masked_fill_(chosen, 0)
         if self.config.update == "ema":
             sums = F.one_hot(codes, self.num_codes).to(latents.dtype).T @ latents / len(codes)
-            processes.average_([sums])
+            self._average(sums)
             self.latent_sums.lerp_(sums, 1 - self.config.decay)
             means = self.latent_sums / self.usage.clamp_min(1e-12)[:, None]
             self.codebook.copy_(torch.where(chosen[:, None], self._place(means), self.codebook))
@@ -139,11 +142,18 @@ class VectorQuantizer(nn.Module):
     def _restart(self, idle: Tensor, latents: Tensor) -> None:
         picks = torch.randint(len(latents), (int(idle.sum()),), device=latents.device)
         fresh = latents[picks]
-        processes.copy_first_([fresh])
+        if self.group is not None:  # all must restart alike
+            dist.broadcast(fresh, group=self.group, group_src=0)
         self.codebook[idle] = fresh
         self.usage[idle] = 1 / self.num_codes
         self.latent_sums[idle] = fresh / self.num_codes
         self.idle_steps[idle] = 0
+
+    def _average(self, tensor: Tensor) -> None:
+        """Replace `tensor` by its mean over the processes of `group`, so that their codebooks stay equal."""
+        if self.group is not None:
+            dist.all_reduce(tensor, group=self.group)
+            tensor /= self.group.size()
 
     def extra_repr(self) -> str:
         codes, width = self.codebook.shape

@@ -12,7 +12,9 @@ from genie_lite.api import Genie
 from genie_lite.config import StageConfig
 from genie_lite.data import FrameDataset
 from genie_lite.models.action_prior import ActionPriorNetwork
-from genie_lite.training.loop import Losses, fit
+from genie_lite.training.loop import fit
+from genie_lite.training.losses import Losses
+from genie_lite.training.run_settings import fingerprint
 
 STAGE = StageConfig(
     steps=800, clips=8, frames=16, optimizer="adamw", max_lr=2e-3, beta2=0.99, weight_decay=0.05, sample_every=0
@@ -42,6 +44,7 @@ def train_action_prior(
         return {"loss": F.cross_entropy(logits.flatten(0, 1), codes.flatten())}
 
     genie.eval()
-    fit(prior, losses, dataset, stage, Path(run_dir), title="action prior", progress=progress)
+    settings = {"base": {"latent_action": fingerprint(genie.latent_action)}}
+    fit(prior, losses, dataset, stage, Path(run_dir), title="action prior", settings=settings, progress=progress)
     genie.action_prior_network = prior
     return genie

@@ -1,10 +1,10 @@
-"""What a run leaves to read: a CSV of losses, TensorBoard events if asked, a progress bar with the time to go."""
+"""What a run reports: a CSV of losses, TensorBoard events if asked for, and a progress bar with the time left."""
 
 from __future__ import annotations
 
 import csv
+import io
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from genie_lite import storage
 from genie_lite.config import StageConfig
 
 logger = logging.getLogger(__name__)
 
 
 class RunLog:
-    """Appends a row of numbers to `log.csv` every so often, and keeps a text progress bar.
+    """Appends rows of numbers to `log.csv`, and shows a progress bar.
 
-    Rows beyond `step` (written by a run that was killed after its last checkpoint) are dropped first.
+    Rows after `step` are dropped first: a run that was killed wrote them after its last saved state.
     """
 
     def __init__(
@@ -42,13 +43,13 @@ class RunLog:
         self._events = _tensorboard(folder) if tensorboard else None
 
     def tick(self, done: float, elapsed: float, step: int, metrics: dict[str, float] | None) -> None:
-        """`done` of the run in [0, 1] is behind us after `elapsed` seconds; `metrics` is a row, if one is due."""
+        """Show a step: `done` in [0, 1] of the run took `elapsed` seconds; `metrics` is a row, if one is due."""
         self._bar.update(step - self._bar.n)
         if metrics is None:
             return
         minutes = elapsed / 60 * (1 / max(done, 1e-6) - 1)
         shown = {key: f"{metrics[key]:.4g}" for key in metrics if key not in ("step", "minutes", "lr", "grad_norm")}
-        self._bar.set_postfix({"minutes to go": f"{minutes:.1f}", **shown}, refresh=False)
+        self._bar.set_postfix({"minutes left": f"{minutes:.1f}", **shown}, refresh=False)
         self.rows.append(metrics)
         if not self._columns:
             self._columns = list(metrics)
@@ -61,7 +62,7 @@ class RunLog:
                 self._events.add_scalar(key, value, int(metrics["step"]))
 
     def warn(self, *messages: str) -> None:
-        """Put messages into the log of the program, each on a line of its own above the bar."""
+        """Log warnings, each on a line of its own above the bar."""
         for message in messages:
             self._bar.clear()
             logger.warning("%s", message)
@@ -73,7 +74,7 @@ class RunLog:
 
 
 class NoLog:
-    """The log of a process that leaves writing to the first one."""
+    """The log of every process but the first, which writes for all."""
 
     def tick(self, done: float, elapsed: float, step: int, metrics: dict[str, float] | None) -> None:
         """Nothing."""
@@ -100,13 +101,13 @@ def _read_rows(path: Path) -> list[dict[str, float]]:
 
 
 def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:
-    draft = path.with_name(f".{path.name}.part")
-    with draft.open("w", newline="") as file:
-        if rows:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    os.replace(draft, path)
+    text = io.StringIO(newline="")
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with storage.whole_file(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def _tensorboard(folder: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Muon (Jordan, 2024): each matrix's update is turned into the nearest orthogonal one."""
+"""Muon (Jordan, 2024): each matrix's update is replaced by the nearest orthogonal matrix."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, Shard
 
 from genie_lite.nn import native_bfloat16
 
@@ -17,9 +18,11 @@ A, B, C = 3.4445, -4.7750, 2.0315
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised, for matrices [m, n]; an update is scaled by sqrt(max(1, m / n)).
 
-    The steps are those of torch.optim.Muon, computed otherwise. That one works in bfloat16 always, which takes a
-    machine without bfloat16 hardware longer than the rest of a training step; this one only where bfloat16 is native.
-    And matrices of one shape are orthogonalised together, in one product each.
+    It takes the steps of torch.optim.Muon, and stays hand-written because of what those cost (docs/experiments.md).
+    PyTorch's always computes in bfloat16, which without bfloat16 hardware takes longer than the rest of a training
+    step; this one does so only where bfloat16 is native. PyTorch's takes one matrix after the other, this one all of
+    one shape in one product each. And of sharded matrices (DTensor) PyTorch's sends pieces in each of five iterations;
+    here every process receives some of the matrices whole, orthogonalises those, and sends the results back.
     """
 
     def __init__(
@@ -47,12 +50,15 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is not None:
                     shapes[parameter.shape].append(parameter)
             for shape, parameters in shapes.items():
-                updates = orthogonal(
-                    torch.stack([self._update(p, group["momentum"]) for p in parameters]), group["steps"]
+                stacked = torch.stack([self._update(p, group["momentum"]) for p in parameters])
+                made = (
+                    orthogonal_shards(stacked, group["steps"])
+                    if isinstance(stacked, DTensor)
+                    else orthogonal(stacked, group["steps"])
                 )
                 torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
                 scale = -group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-                torch._foreach_add_(parameters, list(updates.to(parameters[0].dtype).unbind()), alpha=scale)
+                torch._foreach_add_(parameters, list(made.to(parameters[0].dtype).unbind()), alpha=scale)
 
     def _update(self, parameter: Tensor, momentum: float) -> Tensor:
         """Gradient and moving average of gradients, looked at half a step ahead (Nesterov)."""
@@ -74,3 +80,13 @@ def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=B, alpha=C), x, beta=A)
     return x.mT if tall else x
+
+
+def orthogonal_shards(matrices: DTensor, steps: int) -> DTensor:
+    """`orthogonal` for matrices [k, m, n] whose rows are sharded: each process does k / N of them, whole."""
+    whole = matrices.redistribute(placements=[Shard(0)])
+    made = orthogonal(whole.to_local(), steps)
+    result = DTensor.from_local(
+        made, whole.device_mesh, [Shard(0)], run_check=False, shape=whole.shape, stride=whole.stride()
+    )
+    return result.redistribute(placements=matrices.placements)

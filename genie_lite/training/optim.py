@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.distributed.tensor import DTensor
 
 from genie_lite.config import StageConfig
 from genie_lite.training.muon import Muon
@@ -15,7 +16,7 @@ def build_optimizers(model: nn.Module, stage: StageConfig) -> dict[str, torch.op
     """AdamW for everything trainable (tables 8 and 9), or Muon for the matrices inside blocks and AdamW for the rest.
 
     Muon (Jordan, 2024) turns each matrix's update into the nearest orthogonal one. Every group remembers its
-    greatest learning rate as "max_lr" for `set_progress`.
+    peak learning rate as "max_lr" for `set_progress`.
     """
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     matrices = [p for name, p in trainable.items() if stage.optimizer == "muon" and ".blocks." in name and p.ndim == 2]
@@ -23,8 +24,10 @@ def build_optimizers(model: nn.Module, stage: StageConfig) -> dict[str, torch.op
     rest = [p for p in trainable.values() if id(p) not in chosen]
     betas, decay = (stage.beta1, stage.beta2), stage.weight_decay
     optimizers: dict[str, torch.optim.Optimizer] = {}
-    if rest:
-        optimizers["adamw"] = torch.optim.AdamW(rest, lr=stage.max_lr, betas=betas, weight_decay=decay)
+    if rest:  # sharded parameters and whole ones cannot be in one group
+        groups = [[p for p in rest if isinstance(p, DTensor) == sharded] for sharded in (True, False)]
+        named = [{"params": group} for group in groups if group]
+        optimizers["adamw"] = torch.optim.AdamW(named, lr=stage.max_lr, betas=betas, weight_decay=decay)
     if matrices:
         optimizers["muon"] = Muon(matrices, lr=stage.muon_lr, weight_decay=decay)
     for optimizer in optimizers.values():
@@ -42,25 +45,3 @@ def set_progress(optimizers: dict[str, torch.optim.Optimizer], stage: StageConfi
         for group in optimizer.param_groups:
             group["lr"] = group["max_lr"] * factor
     return stage.max_lr * factor
-
-
-def optimizer_tensors(optimizers: dict[str, torch.optim.Optimizer]) -> dict[str, Tensor]:
-    """The optimisers' state as named tensors, "adamw.17.exp_avg"; numbers become tensors of one element."""
-    return {
-        f"{name}.{index}.{key}": torch.as_tensor(value)
-        for name, optimizer in optimizers.items()
-        for index, state in optimizer.state_dict()["state"].items()
-        for key, value in state.items()
-        if value is not None
-    }
-
-
-def load_optimizer_tensors(optimizers: dict[str, torch.optim.Optimizer], tensors: dict[str, Tensor]) -> None:
-    """The inverse of `optimizer_tensors`."""
-    for name, optimizer in optimizers.items():
-        states: dict[int, dict[str, Tensor]] = {}
-        for path, tensor in tensors.items():
-            owner, index, key = path.split(".", 2)
-            if owner == name:
-                states.setdefault(int(index), {})[key] = tensor
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": states})

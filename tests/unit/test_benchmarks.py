@@ -23,8 +23,8 @@ from benchmarks.plain_play import PlainPlay
 from genie_lite import load_config
 from genie_lite.api import Genie
 from genie_lite.training.loop import training_step
+from genie_lite.training.losses import PARTS, genie_losses, tokenizer_losses
 from genie_lite.training.optim import build_optimizers
-from genie_lite.training.stages import PARTS, genie_losses, tokenizer_losses
 
 # Two blocks, a window shorter than the videos, queries and values of different widths, codes that restart at once.
 SHAPE = {

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 STRIP = 8  # frames in the strip under the picture
 GALLERY = 8
 PREVIEWS_AT_ONCE = 4
+SLOW = 0.2  # seconds a frame from which on the browser is told that the kernel has begun with it
 GIF_FRAMES = 1_000  # at most in a GIF saved by the player
 DOWNLOAD_BYTES = 1_500_000  # a larger GIF is only named: the server drops messages that are too large
 log = logging.getLogger(__name__)
@@ -258,7 +259,8 @@ class PlayWidget(anywidget.AnyWidget):
     def _received(self, _widget: Any, content: dict[str, Any], buffers: list[Any]) -> None:
         """Obey a command; each that has an id is answered in `state`, whatever becomes of it."""
         if (number := content.get("id")) is not None:
-            self.send({"kind": "begun", "id": number})
+            if not self._seconds or max(self._seconds) > SLOW:
+                self.send({"kind": "begun", "id": number})
             self._answered = number
         try:
             self._obey(content, buffers)

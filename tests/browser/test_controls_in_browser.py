@@ -152,6 +152,23 @@ def test_a_held_key_goes_on_as_fast_as_it_is_answered_and_leaves_nothing_behind(
     assert sent(page) == ["right"] * 5
 
 
+def test_in_a_quick_world_a_held_key_is_sent_one_ahead_and_never_more(page):
+    page.evaluate("() => model.show({ ms: 30 })")
+    page.keyboard.down("ArrowRight")
+    for count in range(2, 6):
+        page.wait_for_function("n => notes.length === n", arg=count)
+        page.wait_for_timeout(60)
+        assert len(sent(page)) == count
+        page.evaluate("id => model.show({ answered: id })", page.evaluate("n => notes[n - 2][0].id", count))
+    page.wait_for_function("() => notes.length === 6")
+    page.keyboard.up("ArrowRight")
+    page.evaluate("() => model.show({ answered: notes.at(-1)[0].id })")  # answers the one before it, too
+    page.wait_for_timeout(100)
+    assert sent(page) == ["right"] * 6
+    page.keyboard.press("ArrowLeft")
+    assert sent(page)[-1] == "left"
+
+
 def test_a_short_tap_plays_one_frame(page):
     page.keyboard.press("ArrowRight")
     answer(page)
@@ -282,7 +299,7 @@ def test_the_player_takes_the_keyboard_when_shown_unless_somebody_is_typing(brow
 def test_waiting_says_what_it_waits_for(page):
     overlay = page.locator(".gl-overlay").first
     page.keyboard.press("a")
-    page.wait_for_function("() => document.querySelector('.gl-overlay').textContent.includes('another cell')")
+    page.wait_for_function("() => document.querySelector('.gl-overlay').textContent.includes('Waiting')")
     begin(page)
     page.wait_for_function("() => document.querySelector('.gl-overlay').textContent.includes('Computing')")
     answer(page)
@@ -307,7 +324,7 @@ def test_the_picture_is_a_whole_multiple_of_the_frame_at_every_width(browser):
 
 
 def test_the_strip_keeps_the_last_frames_and_follows_undo(page):
-    captions = "() => [...document.querySelectorAll('.gl-slot span')].map((span) => span.textContent)"
+    captions = "() => [...document.querySelectorAll('.gl-captions span')].map((span) => span.textContent)"
     for number in range(1, 10):
         page.evaluate("n => model.show({ number: n, caption: `→ ${n}` })", number)
         page.wait_for_function(

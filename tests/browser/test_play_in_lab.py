@@ -53,7 +53,7 @@ def test_it_has_the_keyboard_as_soon_as_it_is_shown_and_shift_enter_goes_on(note
     notebook.keyboard.press("ArrowRight")
     wait_for_frame(notebook, number + 1)
     assert notebook.evaluate(PLACE) == place
-    run = ".jp-Notebook .jp-CodeCell .jp-InputPrompt"
+    run = ".jp-CodeCell:has(.gl-player) .jp-InputPrompt"
     before = notebook.locator(run).first.inner_text()
     notebook.keyboard.press("Shift+Enter")
     notebook.wait_for_function(f"before => ({PLACE})() !== before", arg=place)
@@ -201,7 +201,7 @@ def test_a_reopened_notebook_plays_while_its_kernel_runs_and_otherwise_says_what
     page.locator(".gl-stage").click()
     page.keyboard.press("ArrowRight")
     wait_for_frame(page, 2)
-    assert page.locator(".gl-slot span").last.inner_text().startswith("→")
+    assert page.locator(".gl-captions span").last.inner_text().startswith("→")
 
     restart_kernel(page)
     page.locator(".gl-stage").click()

@@ -151,7 +151,8 @@ def test_a_session_may_be_shown_and_played_from_elsewhere():
 # ------------------------------------------------------------------------------------ what the browser asks
 
 
-def test_every_command_is_begun_and_answered(player, sent):
+def test_every_command_is_answered_and_slow_ones_are_announced(player, sent, monkeypatch):
+    monkeypatch.setattr("genie_lite.play.widget.SLOW", -1)
     ask(player, "press", key="right", id="a-1")
     assert player.state["answered"] == "a-1" and player.session.num_steps == 1
     ask(player, "act", action=3, id="a-2")

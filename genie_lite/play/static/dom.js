@@ -10,6 +10,11 @@ function make(tag, attributes = {}, ...children) {
   return made;
 }
 
+// Setting a text that is there already would make the browser lay out the page again, many times a second.
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 function button(label, title, className = "gl-button") {
   return make("button", { type: "button", class: className, title, text: label });
 }

@@ -43,12 +43,15 @@ class Held {
   }
 }
 
-// One command is under way at a time and at most one waits, so a held key plays as fast as the world does (or as
-// the speed limit allows) and nothing is left to play when it is let go.
+// Commands go out one at a time, and at most one waits, so a held key plays as fast as the world does (or as the speed
+// limit allows) and nothing is left to play when it is let go. While a key repeats in a quick world, the next command
+// is sent before the last one is answered: the kernel need not wait for the browser.
 class Pump {
-  constructor({ send, next, pace }) {
-    Object.assign(this, { send, next, pace }); // next() gives a command to repeat, or null; pace() the least interval
-    this.underWay = null; // { id, sent, begun }
+  // next() gives a command to repeat, or null; pace() the least interval between commands in milliseconds; quick()
+  // whether the world is quick enough to send ahead.
+  constructor({ send, next, pace, quick }) {
+    Object.assign(this, { send, next, pace, quick });
+    this.sent = []; // { id, at, begun } of the commands without an answer, the oldest first
     this.waiting = null;
     this.timer = null;
     this.sentAt = -Infinity;
@@ -62,18 +65,22 @@ class Pump {
   }
 
   begun(id) {
-    if (this.underWay?.id === id) this.underWay.begun = performance.now();
+    const command = this.sent.find((one) => one.id === id);
+    if (command) command.begun = performance.now();
   }
 
   answered(id) {
-    if (this.underWay?.id !== id) return;
-    this.underWay = null;
+    const place = this.sent.findIndex((one) => one.id === id);
+    if (place < 0) return;
+    this.sent.splice(0, place + 1);
     this.go();
   }
 
   go() {
-    if (this.underWay) return;
     clearTimeout(this.timer);
+    if (this.sent.length > 1) return;
+    const ahead = this.sent.length === 1;
+    if (ahead && (this.waiting || !this.quick())) return;
     const command = this.waiting ?? this.next();
     if (!command) return;
     const rest = this.sentAt + this.pace() - performance.now();
@@ -83,8 +90,10 @@ class Pump {
     }
     this.waiting = null;
     this.sentAt = performance.now();
-    this.underWay = { id: `${this.view}-${++this.count}`, sent: this.sentAt, begun: null };
-    this.send({ ...command, id: this.underWay.id });
+    const id = `${this.view}-${++this.count}`;
+    this.sent.push({ id, at: this.sentAt, begun: null });
+    this.send({ ...command, id });
+    if (!ahead) this.go();
   }
 
   stop() {

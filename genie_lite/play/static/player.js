@@ -2,6 +2,7 @@
 // session shows comes back in the trait `state`, which also names the command that it answers.
 
 const HINT = "Hold the arrow keys or WASD; space jumps; Backspace takes a step back.";
+const QUICK = 100; // milliseconds a frame, below which a held key is sent ahead
 const BESIDE = 282; // pixels that the controls take at the right of the picture
 const LEAST = 384; // a picture narrower than this has the controls below it
 const OWN_KEYS = "input, textarea, select, [contenteditable='true']"; // these use the keys themselves
@@ -30,7 +31,7 @@ function makeTools(model, pump, send, signal) {
     show(state) {
       undo.disabled = state.number === 0;
       auto.setAttribute("aria-pressed", String(state.auto));
-      auto.textContent = state.auto ? "Stop auto-play" : "Auto-play";
+      setText(auto, state.auto ? "Stop auto-play" : "Auto-play");
       if (choice.value !== state.choice) choice.value = state.choice;
     },
   };
@@ -65,6 +66,7 @@ function render({ model, el }) {
     send: ({ buffers, ...command }) => send(command, buffers),
     next: () => (held.lasts ? commandOf(held.intention) : null) ?? (timeRuns() ? commandOf("none") : null),
     pace: () => 1000 / limit,
+    quick: () => (model.get("state").ms ?? Infinity) < QUICK,
   });
   const request = (command, buffers) => pump.request({ ...command, buffers });
 
@@ -86,7 +88,7 @@ function render({ model, el }) {
   const pad = makePad(setup.keys, { held, pressed, released: light }, signal);
   const tools = makeTools(model, pump, send, signal);
   const say = (text, error) => {
-    message.textContent = text;
+    setText(message, text);
     message.hidden = !text;
     message.classList.toggle("gl-error", Boolean(error));
     message.setAttribute("role", error ? "alert" : "status");
@@ -205,7 +207,7 @@ function render({ model, el }) {
   measure.observe(root);
   const still = `.gl-still[data-player="${setup.player}"]`;
   const clock = setInterval(() => {
-    screen.wait(screen.offline.hidden ? pump.underWay : null);
+    screen.wait(screen.offline.hidden ? pump.sent[0] : null);
     document.querySelectorAll(still).forEach((picture) => { // where the style sheet alone does not hide it
       picture.hidden = true;
     });

@@ -3,6 +3,8 @@
 const STRIP = 8;
 const PATIENCE = 350; // milliseconds without an answer after which the player says what it waits for
 const LOST = 15000;
+const WORDS = 200; // milliseconds between two changes of the words under the picture
+const GAP = 4; // pixels between the frames of the strip
 
 function makeScreen([height, width], most) {
   const canvas = make("canvas", { class: "gl-screen", width, height, role: "img", "aria-label": "The world" });
@@ -13,29 +15,42 @@ function makeScreen([height, width], most) {
   });
   const stage = make("div", { class: "gl-stage", tabindex: 0, role: "application" }, canvas, overlay, offline);
   const strip = make("div", { class: "gl-strip", "aria-hidden": "true" });
+  const small = make("canvas", { width: STRIP * (width + GAP) - GAP, height });
+  const captions = Array.from({ length: STRIP }, () => make("span"));
+  strip.append(small, make("div", { class: "gl-captions" }, ...captions));
   const status = make("div", { class: "gl-status" });
   const pen = canvas.getContext("2d");
-  const slots = Array.from({ length: STRIP }, () => {
-    const small = make("canvas", { width, height });
-    const caption = make("span");
-    strip.append(make("div", { class: "gl-slot" }, small, caption));
-    return { pen: small.getContext("2d"), caption };
-  });
+  const stripPen = small.getContext("2d");
   let past = []; // { number, bitmap, caption }, the newest last
   let arrivals = [];
   let latest = 0;
 
   const draw = () => {
-    const newest = past.at(-1);
-    pen.drawImage(newest.bitmap, 0, 0);
+    pen.drawImage(past.at(-1).bitmap, 0, 0);
+    stripPen.clearRect(0, 0, small.width, height);
     const empty = STRIP - past.length;
-    slots.forEach((slot, place) => {
+    captions.forEach((caption, place) => {
       const frame = past[place - empty];
-      slot.pen.clearRect(0, 0, width, height);
-      if (frame) slot.pen.drawImage(frame.bitmap, 0, 0);
-      slot.caption.textContent = frame?.caption ?? "";
+      if (frame) stripPen.drawImage(frame.bitmap, place * (width + GAP), 0);
+      setText(caption, frame?.caption ?? "");
     });
-    canvas.setAttribute("aria-label", `The world, frame ${newest.number}`);
+  };
+  // Words change a few times a second at most, and once more after the last frame.
+  let spoken = -Infinity;
+  let speaking = null;
+  const speak = ({ number, ms }) => {
+    clearTimeout(speaking);
+    const rest = spoken + WORDS - performance.now();
+    if (rest > 0) {
+      speaking = setTimeout(() => speak({ number, ms }), rest);
+      return;
+    }
+    spoken = performance.now();
+    const seconds = (arrivals.at(-1) - arrivals[0]) / 1000;
+    const rate = arrivals.length > 4 ? `${((arrivals.length - 1) / seconds).toFixed(1)} frames/s` : "";
+    const time = ms ? `${Math.round(ms)} ms each in the kernel` : "";
+    setText(status, [`frame ${number}`, rate, time].filter(Boolean).join(" · "));
+    canvas.setAttribute("aria-label", `The world, frame ${number}`);
   };
 
   return {
@@ -55,10 +70,7 @@ function makeScreen([height, width], most) {
       draw();
       const now = performance.now();
       arrivals = arrivals.filter((time) => now - time < 3000).concat(now).slice(-20);
-      const seconds = (now - arrivals[0]) / 1000;
-      const rate = arrivals.length > 4 ? `${((arrivals.length - 1) / seconds).toFixed(1)} frames/s` : "";
-      status.textContent = [`frame ${number}`, rate, ms ? `${Math.round(ms)} ms each in the kernel` : ""]
-        .filter(Boolean).join(" · ");
+      speak({ number, ms });
     },
 
     async remember(frames) {
@@ -78,15 +90,15 @@ function makeScreen([height, width], most) {
       canvas.style.height = `${scale * height}px`;
     },
 
-    // Says why a key has no effect yet, from what the pump knows of the command under way.
-    wait(underWay) {
-      const waited = underWay ? performance.now() - (underWay.begun ?? underWay.sent) : 0;
+    // Says why a key has no effect yet, from what the pump knows of the oldest command without an answer.
+    wait(oldest) {
+      const waited = oldest ? performance.now() - (oldest.begun ?? oldest.at) : 0;
       let words = "";
-      if (underWay?.begun && waited > PATIENCE) words = "Computing the frame …";
-      else if (underWay && waited > LOST) {
-        words = "No answer. If another cell is running, wait for it or stop it; if the kernel was restarted, run this cell again.";
-      } else if (underWay && waited > PATIENCE) words = "Waiting: the kernel is running another cell.";
-      if (overlay.textContent !== words) overlay.textContent = words;
+      if (oldest?.begun && waited > PATIENCE) words = "Computing the frame …";
+      else if (oldest && waited > LOST) {
+        words = "No answer yet. If another cell is running, wait for it or stop it; if not, run this cell again.";
+      } else if (oldest && waited > PATIENCE) words = "Waiting for the kernel. Is another cell running?";
+      setText(overlay, words);
       overlay.hidden = !words;
     },
   };

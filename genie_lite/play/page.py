@@ -47,7 +47,7 @@ def setup(
         "keys": list(session.controller.keys),
         "actions": [
             {
-                "label": f"{action}  {label.glyph} {label.text}" if label else f"{action}",
+                "label": f"{action} {label.glyph}" if label else f"{action}",
                 "title": f"Latent action {action}" + (f": {label.sentence}" if label else ""),
             }
             for action, label in enumerate(labels or [None] * session.num_latent_actions)

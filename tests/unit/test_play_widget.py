@@ -108,7 +108,7 @@ def test_undo_reset_and_new_prompt(player):
 def test_latent_actions_say_what_they_do():
     player = play(FakeGenie(), scenes(), actions=ACTIONS)
     labels = [action["label"] for action in player.setup["actions"]]
-    assert labels[0] == "0  → 3.0 px" and labels[4] == "4  • still" and labels[5].startswith("5  ↗")
+    assert labels == ["0 →", "1 ↑", "2 ←", "3 ↓", "4 •", "5 ↗"]
     assert "17% of all transitions" in player.setup["actions"][0]["title"]
     player.close()
     world = FakeGenie()
@@ -387,7 +387,7 @@ def test_auto_play_without_an_event_loop_says_so(player):
 
 def outputs(player, monkeypatch) -> list[dict]:
     seen: list[dict] = []
-    monkeypatch.setattr("genie_lite.play.widget.display", lambda data, raw, metadata=None: seen.append(data))
+    monkeypatch.setattr("genie_lite.play.view.display", lambda data, raw, metadata=None: seen.append(data))
     player._ipython_display_()
     return seen
 

@@ -36,8 +36,6 @@ class NumberedKeys:
 
 def controller_for(genie: Any, actions: Any = None) -> KeyController:
     """A controller for a world, by the motions in its card, or by `actions` as `describe_actions` returns them."""
-    if actions is None:
-        if card_labels(genie) is None:
-            return NumberedKeys(genie.num_latent_actions)
-        actions = genie.card["actions"]
+    if actions is None and card_labels(genie) is None:
+        return NumberedKeys(genie.num_latent_actions)
     return Controller(genie, actions=actions)

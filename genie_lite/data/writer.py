@@ -15,6 +15,7 @@ from genie_lite.data.errors import DatasetError
 from genie_lite.data.zarr_group import ZarrGroup, read_attributes
 from genie_lite.data.zarr_metadata import RECOLLECT
 from genie_lite.data.zarr_store import (
+    ARRAYS,
     CHUNK_FRAMES,
     FORMAT,
     LEVEL,
@@ -170,7 +171,9 @@ class DatasetWriter:
         replace_file(self.path / name / ".zarray", json.dumps(description, indent=1).encode())
 
     def _resume(self, frame_shape: tuple[int, int, int]) -> None:
-        self.attributes = existing_attributes(self.path)
+        self.attributes = {"complete": False, **existing_attributes(self.path)}
+        if "episodes_written" not in self.attributes:
+            raise DatasetError(f"{self.path}/.zattrs: found no episodes_written; the dataset is damaged, {RECOLLECT}")
         remove_parts(self.path)
         group = ZarrGroup(str(self.path))
         frames = group.array("frames")
@@ -185,7 +188,7 @@ class DatasetWriter:
         counts = {"env_actions": self.num_frames}
         for name in ROWS:
             if name in group:
-                count = counts.get(name, int(self.attributes.get("episodes_written", 0)))
+                count = counts.get(name, int(self.attributes["episodes_written"]))
                 self._rows[name] = group.array(name).read_all(count)
         self._buffer = ChunkBuffer(self._codec, self.chunk, frame_shape, self._write_chunk)
         if left := self.num_frames % self.chunk:
@@ -194,6 +197,9 @@ class DatasetWriter:
 
 def existing_attributes(path: Path) -> dict[str, Any]:
     """Attributes of the dataset at `path`; empty if there is nothing. DatasetError when something else is there."""
+    for name in ARRAYS:
+        if (path / name).is_symlink():
+            raise DatasetError(f"{path / name}: found a link, wanted a folder: its target would be written to; copy it")
     attributes = read_attributes(path)
     if attributes.get("format") == FORMAT:
         return attributes

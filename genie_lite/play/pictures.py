@@ -63,7 +63,7 @@ def _gif(frames: Iterable[np.ndarray], scale: int, fps: float) -> Iterator[bytes
     delay = round(100 / fps).to_bytes(2, "little")
     control = b"!\xf9\x04\x00" + delay + b"\x00\x00"  # no transparency, nothing to dispose of
     for number, frame in enumerate(frames):
-        image = to_image(frame).quantize(256, dither=Image.Dither.NONE)
+        image = _with_palette(to_image(frame))
         size = (image.width * int(scale), image.height * int(scale))
         if max(size) > MAX_GIF_SIDE:
             raise ValueError(f"scale: found {scale}, which makes {size[0]} × {size[1]} pixels; at most {MAX_GIF_SIDE}")
@@ -74,6 +74,14 @@ def _gif(frames: Iterable[np.ndarray], scale: int, fps: float) -> Iterator[bytes
             yield b"GIF89a" + width + height + b"\x00\x00\x00" + b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
         yield control + _image_block(buffer.getvalue())
     yield _TRAILER
+
+
+def _with_palette(image: Image.Image) -> Image.Image:
+    """An RGB picture in 256 colours or fewer. The octree is 20 times as fast as Pillow's default, which now and then
+    is wrong by more than 100 levels of 255; the octree by 16 at most."""
+    if image.mode == "L":
+        return image
+    return image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
 def _image_block(file: bytes) -> bytes:

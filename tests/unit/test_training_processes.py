@@ -34,6 +34,7 @@ SETTINGS |= {"training.tokenizer.precision": "float32", "training.tokenizer.opti
 SETTINGS |= {"training.genie.precision": "bfloat16", "training.genie.optimizer": "muon"}
 SETTINGS |= {"model.dynamics.mask_rate": [1.0, 1.0], "model.latent_action.codebook.update": "gradient"}
 SETTINGS |= {f"model.{part}.codebook.restart_after": 0 for part in ("tokenizer", "latent_action")}
+SETTINGS |= {"model.latent_action.shift": 4}  # which `first_guess` below reads
 # The dynamics model alone is trained as the course trains it: on clips encoded before, with a complete past.
 DYNAMICS = {
     "model.dynamics.past": "complete", "model.dynamics.first_guess": True, "model.dynamics.mask_rate": [0.5, 1.0],

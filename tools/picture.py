@@ -1,4 +1,4 @@
-"""Makes README's moving picture, docs/play.gif: one frame, continued under each latent action of the shipped world."""
+"""Make README's animation, docs/play.gif: one prompt frame, continued under each latent action of a shipped world."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import genie_lite
 from genie_lite.data import sample_dataset, sample_game
-from genie_lite.play.actions import read_labels
+from genie_lite.play.actions import ActionLabel, card_labels
 
 PAPER, INK, ACCENT = (255, 255, 255), (60, 60, 60), (200, 70, 30)
 
@@ -18,16 +18,18 @@ PAPER, INK, ACCENT = (255, 255, 255), (60, 60, 60), (200, 70, 30)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", default="laptop")
-    parser.add_argument("--start", type=int, default=0, help="index of the prompt frame among the sample's test videos")
-    parser.add_argument("--buttons", type=int, default=8, help="how many to press: those seen most often in videos")
+    parser.add_argument("--start", type=int, default=0, help="number of the prompt frame in the shipped test videos")
+    parser.add_argument("--buttons", type=int, default=8, help="latent actions to show, the most frequent ones")
     parser.add_argument("--length", type=int, default=14, help="frames to play")
-    parser.add_argument("--steps", type=int, default=None, help="MaskGIT steps; the preset's unless given")
+    parser.add_argument("--steps", type=int, default=None, help="MaskGIT steps (default: the world's own)")
     parser.add_argument("--scale", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("docs/play.gif"))
     options = parser.parse_args()
 
     genie = genie_lite.load(options.world)
-    labels = read_labels(genie.card["actions"], genie.num_latent_actions)
+    labels = card_labels(genie)
+    if labels is None:
+        parser.error(f"{options.world}: found no actions in its card; describe them first (tools/ship.py)")
     common = sorted(sorted(range(len(labels)), key=lambda action: -labels[action].share)[: options.buttons])
     dataset = sample_dataset("test", game=sample_game(genie.config))
     prompt = dataset.read_clips(np.array([options.start]), 2)[0, :1]
@@ -44,8 +46,10 @@ def main() -> None:
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB")
 
 
-def sheet(worlds: np.ndarray, buttons: list[int], labels: list, scale: int, *, pressed: bool) -> Image.Image:
-    """Worlds uint8 [n, H, W, C] beside each other in two rows, each under that of n `buttons` that is held in it."""
+def sheet(
+    worlds: np.ndarray, buttons: list[int], labels: list[ActionLabel], scale: int, *, pressed: bool
+) -> Image.Image:
+    """Worlds uint8 [n, H, W, C] in two rows, each below the one of n `buttons` that is held in it."""
     columns, gap, head = -(-len(worlds) // 2), 14, 26
     height, width = (side * scale for side in worlds.shape[1:3])
     image = Image.new("RGB", (columns * (width + gap) + gap, 2 * (height + head + gap)), PAPER)
@@ -61,8 +65,8 @@ def sheet(worlds: np.ndarray, buttons: list[int], labels: list, scale: int, *, p
     return image.quantize(128, dither=Image.Dither.NONE)
 
 
-def arrow(draw: ImageDraw.ImageDraw, x: int, y: int, label, colour: tuple[int, int, int]) -> None:
-    """The typical motion that the action causes, as an arrow (or a dot) around x, y."""
+def arrow(draw: ImageDraw.ImageDraw, x: int, y: int, label: ActionLabel, colour: tuple[int, int, int]) -> None:
+    """Draw the typical motion that the latent action causes, as an arrow (or a dot) around x, y."""
     if label.glyph == "•":
         draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
         return

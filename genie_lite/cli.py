@@ -21,7 +21,7 @@ from tyro.extras import SubcommandApp
 
 from genie_lite.config import STAGE_BEFORE, STAGES, Config, ConfigError, Stage, load_config, parse_overrides, presets
 from genie_lite.config.errors import checked
-from genie_lite.config.fields import Count, Number, Seed
+from genie_lite.config.fields import Count, Number, Seed, Size
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
@@ -106,9 +106,10 @@ class Presets(Command):
 
 @command("params")
 class Params(Command):
-    """Count the parameters of each model of a preset."""
+    """Count the parameters of each model of a preset, and what each of several GPUs would hold in training."""
 
     preset: Positional[Preset]
+    gpus: Annotated[tuple[Size, ...], arg(metavar="N [N ...]")] = ()  # numbers of GPUs that training is shared between
     set: Overrides = ()
 
     def run(self) -> None:
@@ -122,6 +123,10 @@ class Params(Command):
         for name, model in genie.named_children():
             _say(f"{name:16}{_count(model):>16,}")
         _say(f"{'together':16}{_count(genie):>16,}")
+        if self.gpus:
+            from genie_lite.training.shard_sizes import table
+
+            _say(f"\n{table(config, self.gpus)}")
 
 
 @command("collect")
@@ -212,11 +217,12 @@ class Train(Command):
     def _base(self) -> Genie:
         """The Genie that this stage builds on: --base, or what the stage before left in the same --run."""
         import genie_lite
+        from genie_lite import storage
 
         if self.base is not None:
             return genie_lite.load(self.base)
         before = STAGE_BEFORE[self.stage]
-        checkpoint = self.run_folder / before / "checkpoint"
+        checkpoint = storage.recover(self.run_folder / before / "checkpoint")
         if not checkpoint.is_dir():
             raise FileNotFoundError(
                 f"{checkpoint}: not there, and {self.stage} builds on it; "

@@ -66,9 +66,9 @@ class Course:
         "tokenizer" gives a Genie whose tokenizer is trained, "latent_action" adds the latent action model, "dynamics"
         the dynamics model. A line of output says which models they are.
         """
-        from genie_lite import api
+        from genie_lite import api, storage
 
-        checkpoint = self.folder(stage) / "checkpoint"
+        checkpoint = storage.recover(self.folder(stage) / "checkpoint")
         name = NAMES[stage]
         if (checkpoint / "config.json").is_file():
             say(f"Using **your own** {name}, trained at preset {self.preset} with seed {self.seed}.")

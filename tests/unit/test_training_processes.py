@@ -1,6 +1,7 @@
 """Several processes under torchrun train the model that one would have trained, each holding a part of it."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from genie_lite.api import Genie
 from genie_lite.config import load_config
 from genie_lite.data import sample_dataset
 from genie_lite.training import read_log, train_genie, train_tokenizer
+from genie_lite.training.shard_sizes import shard_sizes
 
 STEPS, LONGER = 6, 8
 # Nothing is left to chance but the clips: all tokens are masked, no code restarts. Rates stay the same however many
@@ -163,6 +165,8 @@ def test_each_process_holds_half_of_every_parameter_and_all_codes(run):
             continue
         assert [first[0] + second[0], *first[1:]] == whole and first[1:] == second[1:], name
         assert first[0] == -(-whole[0] // 2), name
+    held = sum(math.prod(ranks[0][name][1]) for name in names if name.startswith("tokenizer."))
+    assert 4 * held / 2**30 == pytest.approx(shard_sizes(load_config("tiny", SETTINGS), "tokenizer", 2).parameters)
 
 
 def test_muon_makes_the_same_updates_of_sharded_matrices(run):

@@ -7,10 +7,11 @@ import torch
 from benchmarks.flops import peak_flops, step_flops
 from benchmarks.measure import summary
 from benchmarks.sections import Bench, Report, matmul
-from benchmarks.stages import PAPER_STAGES, OurStep, precision_of, some_frames
+from benchmarks.stages import OurStep, precision_of, some_frames
 from genie_lite.api import Genie
-from genie_lite.config import Config
+from genie_lite.config import PAPER_STAGES, STAGES, Config, Stage
 from genie_lite.training.optim import build_optimizers
+from genie_lite.training.shard_sizes import KEPT
 
 
 def gpu(bench: Bench, seconds: float) -> Report:
@@ -38,7 +39,7 @@ def gpu(bench: Bench, seconds: float) -> Report:
     }
 
 
-def _measured(bench: Bench, stage: str, frames: torch.Tensor, seconds: float) -> Report:
+def _measured(bench: Bench, stage: Stage, frames: torch.Tensor, seconds: float) -> Report:
     settings = getattr(bench.config.training, stage)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
@@ -51,17 +52,15 @@ def _measured(bench: Bench, stage: str, frames: torch.Tensor, seconds: float) ->
     }
 
 
-def _predicted(config: Config, stage: str) -> Report:
+def _predicted(config: Config, stage: Stage) -> Report:
     """FLOPs per step and in total, parameters, and GB before any activation (no weights are allocated)."""
     settings = getattr(config.training, stage)
     with torch.device("meta"):
         genie = Genie(config)
-    parts = ("tokenizer",) if stage == "tokenizer" else ("latent_action", "dynamics")
-    trained = torch.nn.ModuleList([getattr(genie, part) for part in parts])
+    trained = torch.nn.ModuleDict({part: getattr(genie, part) for part in STAGES[stage]})
     optimizers = build_optimizers(trained, settings)
-    states = {"adamw": 2, "muon": 1}  # state values per parameter
     kept = sum(
-        states[name] * sum(p.numel() for group in optimizer.param_groups for p in group["params"])
+        KEPT[name] * sum(p.numel() for group in optimizer.param_groups for p in group["params"])
         for name, optimizer in optimizers.items()
     )
     gradients = sum(p.numel() for p in trained.parameters() if p.requires_grad)

@@ -21,9 +21,9 @@ from benchmarks.measure import Work, interleave, matmul_flops, ratio, summary
 from benchmarks.memory import peak_memory
 from benchmarks.plain import plain_copy
 from benchmarks.plain_play import PlainPlay
-from benchmarks.stages import PAPER_STAGES, OurStep, PlainStep, precision_of, some_frames
+from benchmarks.stages import OurStep, PlainStep, precision_of, some_frames
 from genie_lite.api import Genie
-from genie_lite.config import COURSE_STAGES, Config, DataConfig
+from genie_lite.config import COURSE_STAGES, PAPER_STAGES, Config, DataConfig, Stage
 from genie_lite.data import ClipLoader, FrameDataset, collect, data_folder, procgen_available, procgen_games
 from genie_lite.inference import Rollout
 from genie_lite.machine import cores
@@ -54,7 +54,7 @@ def training(bench: Bench, seconds: float) -> Report:
     return {"stages": stages, "matmul_flops": matmul(bench)}
 
 
-def _train(bench: Bench, stage: str, seconds: float) -> Report:
+def _train(bench: Bench, stage: Stage, seconds: float) -> Report:
     settings = getattr(bench.config.training, stage)
     frames = some_frames(bench.dataset, settings, bench.device)
     # Muon makes a step more expensive so that fewer are needed; with AdamW both take the same steps.

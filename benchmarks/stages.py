@@ -7,14 +7,13 @@ from torch import Tensor, nn
 
 from benchmarks.plain import plain_copy, plain_step
 from genie_lite.api import Genie
-from genie_lite.config import Config, StageConfig
+from genie_lite.config import STAGES, Config, Stage, StageConfig
 from genie_lite.data import FrameDataset
 from genie_lite.nn import STTransformer, native_bfloat16
+from genie_lite.training import distributed
 from genie_lite.training.loop import training_step
-from genie_lite.training.losses import PARTS, Losses, genie_losses, tokenizer_losses
+from genie_lite.training.losses import Losses, genie_losses, tokenizer_losses
 from genie_lite.training.optim import build_optimizers, set_progress
-
-PAPER_STAGES = ("tokenizer", "genie")  # the paper's two phases
 
 
 def some_frames(dataset: FrameDataset, settings: StageConfig, device: str) -> Tensor:
@@ -31,9 +30,9 @@ def precision_of(settings: StageConfig, device: str) -> str:
     return "bfloat16" if quick or settings.precision == "bfloat16" else "float32"
 
 
-def stage_model(genie: Genie, stage: str) -> nn.Module:
+def stage_model(genie: Genie, stage: Stage) -> nn.Module:
     """The modules of a fresh Genie that a stage trains, as genie_lite.training passes them on; the rest is frozen."""
-    parts = {"genie": PARTS}.get(stage, (stage,))
+    parts = STAGES[stage]
     for name, module in genie.named_children():
         if name not in parts:
             module.requires_grad_(False)
@@ -43,10 +42,12 @@ def stage_model(genie: Genie, stage: str) -> nn.Module:
 class OurStep:
     """The package's training step on one batch; a call returns the number of steps done, 1."""
 
-    def __init__(self, config: Config, stage: str, frames: Tensor) -> None:
+    def __init__(self, config: Config, stage: Stage, frames: Tensor) -> None:
         self.settings: StageConfig = getattr(config.training, stage)
         self.genie, self.stage, self.frames = Genie(config).to(frames.device), stage, frames
         self.model = stage_model(self.genie, stage).train()
+        self._sharded = distributed.sharded(self.model, frames.device, self.settings.precision)
+        self._sharded.__enter__()  # until the process ends; with one process nothing happens
         self.optimizers = build_optimizers(self.model, self.settings)
         set_progress(self.optimizers, self.settings, 0, 0.0)
         if self.settings.compile:
@@ -56,7 +57,7 @@ class OurStep:
     def losses(self, frames: Tensor) -> Losses:
         if self.stage == "tokenizer":
             return tokenizer_losses(self.genie.tokenizer, frames)
-        return genie_losses(self.genie, frames, PARTS if self.stage == "genie" else (self.stage,))
+        return genie_losses(self.genie, frames, STAGES[self.stage])
 
     def __call__(self) -> float:
         training_step(self.model, self.losses, self.frames, self.optimizers, self.settings)
@@ -66,7 +67,7 @@ class OurStep:
 class PlainStep:
     """The plain reference's training step on one batch."""
 
-    def __init__(self, config: Config, stage: str, frames: Tensor) -> None:
+    def __init__(self, config: Config, stage: Stage, frames: Tensor) -> None:
         settings: StageConfig = getattr(config.training, stage)
         self.plain = plain_copy(Genie(config)).to(frames.device).train()
         self.stage, self.frames, self.clip = stage, frames, settings.grad_clip

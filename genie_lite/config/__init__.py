@@ -17,10 +17,11 @@ from genie_lite.config.model import (
     TransformerConfig,
 )
 from genie_lite.config.schema import Config, DataConfig, SamplingConfig, StageConfig, TrainingConfig
-from genie_lite.config.stages import COURSE_STAGES, STAGE_BEFORE, STAGES, Stage
+from genie_lite.config.stages import COURSE_STAGES, PAPER_STAGES, STAGE_BEFORE, STAGES, Stage
 
 __all__ = [
     "COURSE_STAGES",
+    "PAPER_STAGES",
     "STAGES",
     "STAGE_BEFORE",
     "CodebookConfig",

@@ -14,5 +14,7 @@ STAGES: dict[Stage, tuple[str, ...]] = {
 }
 # The stage whose models each builds on.
 STAGE_BEFORE: dict[Stage, Stage] = {"genie": "tokenizer", "latent_action": "tokenizer", "dynamics": "latent_action"}
+# The stages of the paper, in order.
+PAPER_STAGES: tuple[Stage, ...] = ("tokenizer", "genie")
 # The stages of the notebooks, in order: each trains the model of its name.
-COURSE_STAGES = ("tokenizer", "latent_action", "dynamics")
+COURSE_STAGES: tuple[Stage, ...] = ("tokenizer", "latent_action", "dynamics")

@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor
 
-from genie_lite.config import COURSE_STAGES, STAGES, Config, Stage
+from genie_lite.config import COURSE_STAGES, PAPER_STAGES, STAGES, Config, Stage
 from genie_lite.models import GenieModel
 from genie_lite.training.distributed import apply_fsdp
 from genie_lite.training.optim import build_optimizers
 
 BYTES = 4  # shards are float32, also where bfloat16 is computed
-PHASES: tuple[Stage, ...] = ("tokenizer", "genie")
 KEPT = {"adamw": 2, "muon": 1}  # numbers that an optimiser keeps for each parameter
 
 
@@ -73,7 +72,7 @@ def table(config: Config, gpus: Sequence[int]) -> str:
         f"{'':10}"
         + "".join(f"{name:>12}" for name in ("GPUs", "parameters", "gradients", "optimizer", "frozen", "together"))
     )
-    for stage in PHASES:
+    for stage in PAPER_STAGES:
         for count in gpus:
             sizes = shard_sizes(config, stage, count)
             row = (sizes.parameters, sizes.gradients, sizes.optimizer, sizes.frozen, sizes.together)

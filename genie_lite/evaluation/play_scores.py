@@ -27,6 +27,7 @@ from genie_lite.evaluation.video_network import FRAMES, SIDE, video_network
 
 SINGLE = 5  # late frames of each video whose look is judged
 PERCENTILE = 1  # of real frames, below which a frame is flat (structure) or above 100 less it noisy (gradient energy)
+CODED = "game, coded"  # real frames through the tokenizer
 JUMP_GRACE = 2  # frames that a jump may take longer than in the real game
 
 
@@ -71,6 +72,8 @@ def jumping(run: ScriptRun, world: np.ndarray, seed: int) -> dict[str, dict[str,
 class LateFrames:
     """Judges late frames by those that the real game shows under the same script from other moments of other levels.
 
+    What the tokenizer loses makes the game itself look unlike the game: beside the ratio of world to game stands that
+    to the game coded and decoded, which is about the dynamics alone.
     The look of single frames and videos of 8 frames are compared apart: the first does not see what moves and how.
     """
 
@@ -89,7 +92,9 @@ class LateFrames:
         for kind, features in self._kinds.items():
             found = {who: frechet_distances(self.reference[kind], features(v), weights) for who, v in shown.items()}
             rows[f"{name}: late {kind}, distance"] = {who: over_draws(copies) for who, copies in found.items()}
-            rows[f"{name}: late {kind}, world over game"] = {"world": over_draws(found["world"] / found["game"])}
+            for who, below in (("game", "game"), ("coded game", CODED)):
+                ratio = {"world": over_draws(found["world"] / found[below])}
+                rows[f"{name}: late {kind}, world over {who}"] = ratio
         rows[f"{name}: late frames, flat"] = {
             who: mean_share((structure(videos) < self.least).mean(1), seed=self.seed) for who, videos in shown.items()
         }

@@ -12,7 +12,7 @@ from genie_lite.evaluation.bootstrap import EvaluationError, Interval
 from genie_lite.evaluation.key_scripts import SCRIPTS
 from genie_lite.evaluation.play_prompts import PRESSES, PromptSource, ScriptRun
 from genie_lite.evaluation.play_report import PlayTest
-from genie_lite.evaluation.play_scores import LateFrames, adherence, direction, jumping, standing
+from genie_lite.evaluation.play_scores import CODED, LateFrames, adherence, direction, jumping, standing
 from genie_lite.evaluation.real_game import RealGame
 
 AT_ONCE = 16  # worlds played side by side
@@ -93,7 +93,7 @@ def play_test(
             made = {"world": worlds[name], "game": runs[name].game}
             if name in ignoring:
                 made["keys ignored"] = ignoring[name]
-                made["game, coded"] = _coded(genie, runs[name].game, frames // LATE)
+            made[CODED] = _coded(genie, runs[name].game, frames // LATE)
             judge = LateFrames(runs[name].others[:, frames // LATE :], seed)
             table |= judge.rows(name, made, runs[name].prompts)
     for name in ("mashed keys", "stand still"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import runpy
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from prose import measured_numbers, unvouched
+
+from genie_lite.course.cards import cards
 
 COURSE = runpy.run_path(str(Path(__file__).resolve().parents[2] / "tools" / "course.py"))
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
@@ -84,6 +88,23 @@ def installs_nothing(notebook: NotebookNode) -> None:
     assert not found, f"a lesson installs: {found}"
 
 
+def keeps_its_expectations(notebook: NotebookNode) -> None:
+    """Each number beside which `course.expect` shows a range lies within that range in the committed outputs."""
+    outside = [line for text in texts(notebook) for line in text.splitlines() if "preset laptop; outside" in line]
+    assert not outside, f"numbers outside their expected range: {outside}"
+
+
+def vouches_for_its_numbers(notebook: NotebookNode) -> None:
+    """What the text says in dB, % or nats, some output of the notebook shows."""
+    found = unvouched(notebook)
+    assert not found, f"numbers in the text that no output shows: {found}; name a source, or compute them in a cell"
+
+
+def speaks_of_videos(notebook: NotebookNode) -> None:
+    found = [word for text in texts(notebook) for word in re.findall(r"\b[Ff]ilms?\b", text)]
+    assert not found, f"found {found}; the course says video, clip or episode"
+
+
 def has_a_checked_cell(notebook: NotebookNode) -> None:
     """Some stable output is compared each time the tests run the notebook."""
     assert any("#NBVAL_CHECK_OUTPUT" in cell.source.replace("# ", "#") for cell in code(notebook))
@@ -99,6 +120,9 @@ RULES = [
     has_short_cells,
     names_no_machine_path,
     installs_nothing,
+    keeps_its_expectations,
+    vouches_for_its_numbers,
+    speaks_of_videos,
     has_a_checked_cell,
 ]
 
@@ -116,10 +140,40 @@ def test_notebook_is_small_enough_to_show_on_the_web(path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_lines_shown_are_those_of_the_package(path: Path) -> None:
-    """Text and code drift apart unless somebody looks; `python tools/course.py sources` renews them."""
+    """What is shown must follow the package; `python tools/course.py sources` renews source code and quizzes."""
     for cell, shown in COURSE["sources"](nbformat.read(path, as_version=4)):
         kept = [output.data["text/plain"] for output in cell.outputs]
         assert kept == [bundle["text/plain"] for bundle in shown], f"{cell.source}: what is shown is not what it is now"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_exercises_show_their_cards_and_point_to_hint_and_solution(path: Path) -> None:
+    """Each exercise stands in the text as its card says, followed by the cell that checks it."""
+    notebook = nbformat.read(path, as_version=4)
+    checked = {}
+    for before, cell in itertools.pairwise(notebook.cells):
+        name = re.search(r'^course\.check\("(\d\d\.\d)"', cell.source, re.MULTILINE)
+        if cell.cell_type == "code" and name:
+            checked[name[1]] = (before, cell)
+    assert list(checked) == [name for name in cards() if name.startswith(path.stem[:2])]
+    for name, (before, cell) in checked.items():
+        card = cards()[name]
+        for part in (f"Exercise {name} · {card.title}", card.dots, f"{card.minutes} minutes", card.why):
+            assert part in before.source.replace("\n> ", "\n"), f"{name}: the text before it lacks {part!r}"
+        assert f'# course.hint("{name}")\n# course.show_solution("{name}")' in cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_notebook_ends_with_its_quiz(path: Path) -> None:
+    *_, last = code(nbformat.read(path, as_version=4))
+    assert last.source == f'course.quiz("{path.stem[:2]}")'
+
+
+def test_the_numbers_that_are_watched_are_many() -> None:
+    """A pattern that matches nothing would pass every notebook."""
+    cells = [cell for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells]
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    assert sum(len(measured_numbers(text)) for text in texts) >= 40
 
 
 # ------------------------------------------------------------------------------------ the rules themselves
@@ -187,6 +241,18 @@ def spoil_install(notebook: NotebookNode) -> None:
     notebook.cells[2].source += "\n%pip install einops"
 
 
+def spoil_expectation(notebook: NotebookNode) -> None:
+    notebook.cells[2].outputs[0].text = "gain: 9 dB (1 to 3 dB at preset laptop; outside: another preset)\n"
+
+
+def spoil_number(notebook: NotebookNode) -> None:
+    notebook.cells[0].source += "\nThe model gains 3.7 dB."
+
+
+def spoil_word(notebook: NotebookNode) -> None:
+    notebook.cells[0].source += "\nLook at the film."
+
+
 def spoil_check(notebook: NotebookNode) -> None:
     notebook.cells[2].source = "print(preset)"
 
@@ -206,6 +272,9 @@ def spoil_check(notebook: NotebookNode) -> None:
         (spoil_length, has_short_cells),
         (spoil_path, names_no_machine_path),
         (spoil_install, installs_nothing),
+        (spoil_expectation, keeps_its_expectations),
+        (spoil_number, vouches_for_its_numbers),
+        (spoil_word, speaks_of_videos),
         (spoil_check, has_a_checked_cell),
     ],
     ids=lambda function: function.__name__,

@@ -58,7 +58,9 @@ def train_actions(
     settings = replace(settings, codebook=replace(settings.codebook, **(codebook or {})))
     genie = Genie(replace(base.config, model=replace(base.config.model, latent_action=settings)))
     genie.tokenizer.load_state_dict(base.tokenizer.state_dict())
-    genie.dynamics.load_state_dict(base.dynamics.state_dict())
+    own, learned = genie.dynamics.state_dict(), base.dynamics.state_dict()
+    # A prior over another number of latent actions stays new.
+    genie.dynamics.load_state_dict(own | {name: t for name, t in learned.items() if t.shape == own[name].shape})
     torch.manual_seed(stage.seed)
     genie.latent_action = lam = model(genie.config.model)
     genie.to(base.device)

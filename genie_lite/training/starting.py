@@ -35,6 +35,8 @@ def fit_patches(tokenizer: PatchTokenizer, dataset: FrameDataset, seed: int) -> 
 def with_fresh_parts(config: Config, base: Genie, parts: Sequence[str]) -> Genie:
     """A Genie with `base`'s weights and settings, but `parts` new from `config`."""
     kept = {name: getattr(base.config.model, name) for name in COURSE_STAGES if name not in parts}
+    if "latent_action" in parts and config.model.latent_action != base.config.model.latent_action:
+        kept.pop("dynamics", None)  # it may need what this latent action model lacks, and its weights do not fit
     shared = {name: getattr(base.config.model, name) for name in ("frame_size", "channels")}
     genie = Genie(replace(config, model=replace(config.model, **kept, **shared)))
     genie.tokenizer.load_state_dict(base.tokenizer.state_dict())

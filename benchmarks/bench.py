@@ -17,6 +17,7 @@ import torch
 from benchmarks import sections, tables
 from benchmarks.gpu import gpu
 from benchmarks.measure import LEAST_REPEATS, hardware
+from benchmarks.plain import COMPARED
 from genie_lite import load_config
 from genie_lite.data import open_dataset, sample_dataset
 
@@ -44,7 +45,7 @@ def main() -> int:
     parser.add_argument("--readme", type=Path, help="insert the tables between the bench markers of this file")
     parser.add_argument("--quick", action="store_true", help="smoke test: three minimal rounds")
     options = parser.parse_args()
-    config = load_config(options.preset)
+    config = load_config(options.preset, COMPARED)
     size = config.model.frame_size
     bench = sections.Bench(
         preset=options.preset,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.plain import COMPARED
 from benchmarks.stages import OurStep, PlainStep, some_frames
 from genie_lite.api import Genie
 from genie_lite.config import load_config, parse_overrides
@@ -70,7 +71,7 @@ def main() -> None:
         print(json.dumps({"gigabytes": found}))
         return
     distributed.join()
-    config = load_config(options.preset, parse_overrides(options.set))
+    config = load_config(options.preset, COMPARED | parse_overrides(options.set))
     size = config.model.frame_size
     dataset = open_dataset(options.data, size) if options.data else sample_dataset("train", size)
     frames = some_frames(dataset, getattr(config.training, options.stage), options.device)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.measure import Work, hardware, interleave
+from benchmarks.plain import COMPARED
 from benchmarks.stages import PlainStep, some_frames
 from genie_lite.api import Genie
 from genie_lite.config import COURSE_STAGES, load_config
@@ -86,7 +87,7 @@ def frame() -> Iterator[Microbenchmark]:
 
 def products() -> Iterator[Microbenchmark]:
     """A plain training step against its matrix products alone: the lower bound with these kernels."""
-    config = load_config("laptop")
+    config = load_config("laptop", COMPARED)
     videos = sample_dataset("train", config.model.frame_size)
     for stage in COURSE_STAGES:
         step = PlainStep(config, stage, some_frames(videos, getattr(config.training, stage), "cpu"))

@@ -3,6 +3,9 @@
 Separate q, k and v layers, scaled_dot_product_attention, LayerNorm modules, logits of every token, float32 throughout,
 AdamW for every parameter, and no cache: what open reproductions of Genie do. It takes the package's weights, and
 tests/unit/test_benchmarks.py checks that it computes the same function. Shapes: see genie_lite.config.schema.
+
+The reference has the paper's models, without a decoder that moves the frame and without a complete past in training. So
+every comparison uses settings that switch these off (`COMPARED`), on both sides.
 """
 
 from __future__ import annotations
@@ -20,6 +23,13 @@ from genie_lite.models.dynamics_variants import ExtendedDynamicsModel
 from genie_lite.models.latent_action_variants import ExtendedLatentActionModel
 from genie_lite.nn import Patches
 
+# Settings under which both sides have the same models, whatever the preset says.
+COMPARED = {
+    "model.latent_action.shift": 0,
+    "model.latent_action.motion_input": False,
+    "model.dynamics.past": "masked",
+    "model.dynamics.first_guess": False,
+}
 # The package's models that have a plain counterpart here.
 KNOWN = {
     "tokenizer": (VideoTokenizer, PatchTokenizer),

@@ -41,7 +41,8 @@ def _hardware(report: Report) -> str:
     where = f"{about['gpu']}, {where}" if about["gpu"] else f"{where}, no GPU"
     return (
         f"Preset `{report['preset']}`, {where}, PyTorch {about['torch']}, {about['date']}. "
-        "Medians; quartiles in brackets. Contenders took turns in one run."
+        "Medians; quartiles in brackets. Contenders took turns in one run, in the paper's form: without `shift`, "
+        "`motion_input`, `first_guess` and `past: complete`."
     )
 
 
@@ -69,9 +70,9 @@ def _play(found: Report) -> str:
     (early, first), (late, last) = found["over_time"]["frames_per_second"].items()
     head = ("play, MaskGIT steps", "frames/s", "without a cache, frames/s", "speed-up")
     return _table(head, rows) + (
-        f"\n\nPlayed: {found['world']}, {found['history']} frames of history. {_number(first['median'])} frames/s from "
-        f"frame {early} on, {_number(last['median'])} from frame {late} on: a ratio of "
-        f"{_spread(found['over_time']['ratio'])}."
+        f"\n\nThe table's world is untrained. In {found['world']}, with all of its options and {found['history']} "
+        f"frames of history, {_number(first['median'])} frames/s from frame {early} on and {_number(last['median'])} from "
+        f"frame {late} on: a ratio of {_spread(found['over_time']['ratio'])}."
     )
 
 

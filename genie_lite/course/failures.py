@@ -24,8 +24,9 @@ from genie_lite.evaluation import Interval, Motion, bootstrap_mean, code_usage, 
 from genie_lite.models import LatentActionModel, build_latent_action
 from genie_lite.models.latent_action import LatentActionOutput
 from genie_lite.models.latent_action_variants import ExtendedLatentActionModel
+from genie_lite.training.encoded import with_guesses
 from genie_lite.training.loop import fit
-from genie_lite.training.losses import Losses, latent_action_losses
+from genie_lite.training.losses import Losses, dynamics_losses, latent_action_losses
 
 # --------------------------------------------------------------------------------------------- making worlds
 
@@ -82,8 +83,7 @@ def train_dynamics(
             tokens, codes = genie.tokenizer.encode(frames), genie.latent_action.encode(frames)
         if swap_actions:
             codes = codes.roll(1, dims=0)
-        output = genie.dynamics(tokens, genie.latent_action.quantizer.lookup(codes).detach())
-        return {"loss": output.loss, "cross_entropy": output.loss.detach()}
+        return dynamics_losses(genie, with_guesses(genie, tokens, codes))
 
     fit(genie.dynamics, losses, dataset, stage, Path(run_dir), title="dynamics")
     return genie.eval()

@@ -30,12 +30,18 @@ class EncodedClips(NamedTuple):
 
 @torch.no_grad()
 def encode_clips(model: GenieModel, frames: Tensor) -> EncodedClips:
-    """Tokens, latent actions and, if the dynamics model reads them, first guesses of frames [B, T, H, W, C] in [0, 1].
+    """Encoded clips of frames [B, T, H, W, C] in [0, 1]; with first guesses if the dynamics model reads them."""
+    tokens = model.tokenizer.encode(frames)
+    actions = model.latent_action.encode(model.latent_action_inputs(frames, tokens))
+    return with_guesses(model, tokens, actions)
+
+
+@torch.no_grad()
+def with_guesses(model: GenieModel, tokens: Tensor, actions: Tensor) -> EncodedClips:
+    """Encoded clips of tokens [B, T, N] and latent actions [B, T-1]; with first guesses if they are read.
 
     Guesses are made as in play, of frames as the tokenizer's decoder shows them.
     """
-    tokens = model.tokenizer.encode(frames)
-    actions = model.latent_action.encode(model.latent_action_inputs(frames, tokens))
     if not model.config.model.dynamics.first_guess:
         return EncodedClips(tokens, actions, None)
     shown = model.tokenizer.decode(tokens[:, :-1])

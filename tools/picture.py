@@ -1,4 +1,4 @@
-"""Make README's animation, docs/play.gif: one prompt frame, continued under each latent action of a shipped world."""
+"""Make README's animation, docs/play.gif: prompts of the shipped videos, played with keys that the picture shows."""
 
 from __future__ import annotations
 
@@ -6,75 +6,66 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 import genie_lite
-from genie_lite.data import sample_dataset, sample_game
-from genie_lite.play.actions import ActionLabel, card_labels
+from genie_lite.play import PlaySession, Prompts
 
-PAPER, INK, ACCENT = (255, 255, 255), (60, 60, 60), (200, 70, 30)
+PAPER, KEY, INK, HELD = (255, 255, 255), (232, 234, 237), (90, 96, 104), (9, 105, 218)
+# The same keys in every world: (name of the controller's key, frames for which it is held).
+SCRIPT = [("none", 2), ("right", 5), ("up-right", 6), ("right", 2), ("left", 5), ("up", 7), ("up-left", 6), ("none", 3)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", default="laptop")
-    parser.add_argument("--start", type=int, default=0, help="number of the prompt frame in the shipped test videos")
-    parser.add_argument("--buttons", type=int, default=8, help="latent actions to show, the most frequent ones")
-    parser.add_argument("--length", type=int, default=14, help="frames to play")
-    parser.add_argument("--steps", type=int, default=None, help="MaskGIT steps (default: the world's own)")
+    parser.add_argument(
+        "--prompts", type=int, nargs="+", default=[1, 4, 5, 10], help="of the player's prompts, by number"
+    )
     parser.add_argument("--scale", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("docs/play.gif"))
     options = parser.parse_args()
 
     genie = genie_lite.load(options.world)
-    labels = card_labels(genie)
-    if labels is None:
-        parser.error(f"{options.world}: found no actions in its card; describe them first (tools/ship.py)")
-    common = sorted(sorted(range(len(labels)), key=lambda action: -labels[action].share)[: options.buttons])
-    dataset = sample_dataset("test", game=sample_game(genie.config))
-    prompt = dataset.read_clips(np.array([options.start]), 2)[0, :1]
-    count = len(common)
-    actions = np.repeat(np.array(common)[:, None], options.length, axis=1)
-    videos = genie.generate(np.repeat(prompt[None], count, axis=0), actions, maskgit_steps=options.steps, seed=1)
-    first = genie.decode(genie.encode(prompt))[0]
-    frames = [sheet(np.repeat(first[None], count, axis=0), common, labels, options.scale, pressed=False)] * 3
-    frames += [sheet(videos[:, t], common, labels, options.scale, pressed=True) for t in range(options.length)]
-    frames[0].save(
-        options.out, save_all=True, append_images=[*frames[1:], frames[-1], frames[-1]], duration=180, loop=0,
-        optimize=True,
-    )  # fmt: skip
+    prompts = Prompts.of_sample(genie, length=4, seed=options.seed)
+    keys = [key for key, count in SCRIPT for _ in range(count)]
+    worlds = []
+    for number in options.prompts:
+        session = PlaySession(genie, prompts[number], seed=options.seed)
+        worlds.append([session.frame, *(session.press(key) for key in keys)])
+    sheets = [
+        sheet(frames, key, options.scale)
+        for frames, key in zip(np.swapaxes(worlds, 0, 1), ["none", *keys], strict=True)
+    ]
+    sheets = [sheets[0]] * 3 + sheets
+    sheets[0].save(options.out, save_all=True, append_images=sheets[1:], duration=160, loop=0, optimize=True)
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB")
 
 
-def sheet(
-    worlds: np.ndarray, buttons: list[int], labels: list[ActionLabel], scale: int, *, pressed: bool
-) -> Image.Image:
-    """Worlds uint8 [n, H, W, C] in two rows, each below the one of n `buttons` that is held in it."""
-    columns, gap, head = -(-len(worlds) // 2), 14, 26
+def sheet(worlds: np.ndarray, key: str, scale: int) -> Image.Image:
+    """Worlds uint8 [n, H, W, C] side by side, above the keys that are held in all of them."""
+    gap, below = 10, 60
     height, width = (side * scale for side in worlds.shape[1:3])
-    image = Image.new("RGB", (columns * (width + gap) + gap, 2 * (height + head + gap)), PAPER)
+    image = Image.new("RGB", (len(worlds) * (width + gap) + gap, height + gap + below), PAPER)
     draw = ImageDraw.Draw(image)
-    font = ImageFont.load_default(size=15)
-    for place, (world, button) in enumerate(zip(worlds, buttons, strict=True)):
-        row, column = divmod(place, columns)
-        x, y = gap + column * (width + gap), row * (height + head + gap)
-        draw.text((x, y + 5), f"button {button}", INK, font)
-        arrow(draw, x + width - 20, y + 14, labels[button], ACCENT if pressed else INK)
+    for place, world in enumerate(worlds):
         picture = Image.fromarray(world).resize((width, height), Image.Resampling.NEAREST)
-        image.paste(picture, (x, y + head))
-    return image.quantize(128, dither=Image.Dither.NONE)
+        image.paste(picture, (gap + place * (width + gap), gap))
+    middle = image.width // 2
+    held = key.split("-")
+    for name, x, turn in (("left", middle - 62, (-1, 0)), ("up", middle - 18, (0, -1)), ("right", middle + 26, (1, 0))):
+        keycap(draw, x, height + gap + 14, turn, held=name in held)
+    return image.quantize(48, dither=Image.Dither.NONE)
 
 
-def arrow(draw: ImageDraw.ImageDraw, x: int, y: int, label: ActionLabel, colour: tuple[int, int, int]) -> None:
-    """Draw the typical motion that the latent action causes, as an arrow (or a dot) around x, y."""
-    if label.glyph == "•":
-        draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
-        return
-    dx, dy = label.dx / label.speed, label.dy / label.speed
-    tip = np.array([x + 9 * dx, y + 9 * dy])
-    draw.line((x - 9 * dx, y - 9 * dy, *tip), fill=colour, width=3)
-    side, back = np.array([-dy, dx]), np.array([dx, dy])
-    draw.polygon([tuple(tip + 2 * back), *(tuple(tip - 6 * back + s * 5 * side) for s in (-1, 1))], fill=colour)
+def keycap(draw: ImageDraw.ImageDraw, x: int, y: int, turn: tuple[int, int], *, held: bool) -> None:
+    """Draw an arrow key of 36 pixels with its upper left corner at x, y, pointing to `turn` (right, down)."""
+    draw.rounded_rectangle((x, y, x + 36, y + 36), 6, fill=HELD if held else KEY)
+    centre, ahead = np.array([x + 18, y + 18]), np.array(turn)
+    aside = ahead[::-1] * (1 if turn[0] else -1)
+    points = [centre + 9 * ahead, centre - 6 * ahead + 9 * aside, centre - 6 * ahead - 9 * aside]
+    draw.polygon([(float(px), float(py)) for px, py in points], fill=PAPER if held else INK)
 
 
 if __name__ == "__main__":

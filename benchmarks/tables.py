@@ -69,10 +69,11 @@ def _play(found: Report) -> str:
     ]
     (early, first), (late, last) = found["over_time"]["frames_per_second"].items()
     head = ("play, MaskGIT steps", "frames/s", "without a cache, frames/s", "speed-up")
+    before, after = _number(first["median"]), _number(last["median"])
     return _table(head, rows) + (
         f"\n\nThe table's world is untrained. In {found['world']}, with all of its options and {found['history']} "
-        f"frames of history, {_number(first['median'])} frames/s from frame {early} on and {_number(last['median'])} from "
-        f"frame {late} on: a ratio of {_spread(found['over_time']['ratio'])}."
+        f"frames of history, {before} frames/s from frame {early} on and {after} from frame {late} on: a ratio of "
+        f"{_spread(found['over_time']['ratio'])}."
     )
 
 

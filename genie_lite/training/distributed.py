@@ -259,7 +259,9 @@ def clip_gradients(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
     if not sharded:
         return nn.utils.clip_grad_norm_(whole, max_norm)
     average_(p.grad for p in whole if p.grad is not None)
-    norms = [nn.utils.get_total_norm([p.grad for p in part if p.grad is not None]) for part in (sharded, whole)]
+    gradients = [[p.grad for p in part if p.grad is not None] for part in (sharded, whole)]
+    # Of no gradients at all PyTorch says 0 on the CPU, which a GPU's norm cannot be stacked with.
+    norms = [nn.utils.get_total_norm(part) for part in gradients if part]
     total = torch.stack([norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in norms]).norm()
     for part in (sharded, whole):
         nn.utils.clip_grads_with_norm_(part, max_norm, total)

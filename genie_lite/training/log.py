@@ -95,9 +95,18 @@ def read_log(run_dir: str | Path) -> dict[str, np.ndarray]:
 def _read_rows(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        # A row cut short by a kill lacks values, and is left out.
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file) if None not in row.values()]
+    lines = path.read_text(errors="replace").splitlines(keepends=True)
+    # A row cut short by a kill has no end of line, even where what is left of its last number reads as one.
+    whole = [line for line in lines if line.endswith("\n")]
+    return [numbers for row in csv.DictReader(whole) if (numbers := _numbers(row)) is not None]
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, float] | None:
+    """The numbers of a row; None if it has too few, too many, or something else."""
+    try:
+        return {name: float(value) for name, value in row.items()}
+    except (TypeError, ValueError):
+        return None
 
 
 def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:

@@ -6,13 +6,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
 from genie_lite import load_config
 from genie_lite.api import Genie
 from genie_lite.config import StageConfig, TransformerConfig
 from genie_lite.data import FrameDataset, sample_dataset
 from genie_lite.nn import STTransformer
-from genie_lite.training import read_log, starting, train_genie, train_tokenizer
+from genie_lite.training import distributed, read_log, starting, train_genie, train_tokenizer
 from genie_lite.training.loop import fit, training_step
 from genie_lite.training.losses import PARTS, latent_action_losses, tokenizer_losses
 from genie_lite.training.optim import build_optimizers, set_progress
@@ -281,3 +283,29 @@ def test_a_codebook_of_patches_is_fitted_once_and_kept(dataset, tmp_path, caplog
     assert "looking for" not in caplog.text  # resumed: it has them
     assert torch.equal(longer.tokenizer.quantizer.codebook, codebook)
     assert not torch.equal(longer.tokenizer.to_patch.weight, first.tokenizer.to_patch.weight)
+
+
+@pytest.mark.parametrize("end", ["2,0.2,0.", "2,0.2,0.5", "2,0.2,", "2,", "2", "2,0.2,0.5,7\r\n", "2,\0\0,0.5\r\n"])
+def test_a_row_of_the_log_that_was_cut_short_is_left_out(tmp_path, end: str) -> None:
+    """A kill may end a row anywhere: what is left of a number must not be taken for one."""
+    (tmp_path / "log.csv").write_bytes(b"step,minutes,loss\r\n1,0.1,0.75\r\n" + end.encode())
+    log = read_log(tmp_path)
+    assert {name: list(values) for name, values in log.items()} == {"step": [1.0], "minutes": [0.1], "loss": [0.75]}
+
+
+def test_the_norm_of_gradients_is_taken_of_gradients_alone(tmp_path, monkeypatch) -> None:
+    """Of an empty list PyTorch says 0 on the CPU, which cannot be added to norms on a GPU."""
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        mesh = init_device_mesh("cpu", (1,))
+        parameter = torch.nn.Parameter(distribute_tensor(torch.ones(4), mesh, [Shard(0)]))
+        parameter.grad = distribute_tensor(torch.tensor([3.0, 0.0, 4.0, 0.0]), mesh, [Shard(0)])
+        real = torch.nn.utils.get_total_norm
+        asked = []
+        monkeypatch.setattr(torch.nn.utils, "get_total_norm", lambda grads: asked.append(len(grads)) or real(grads))
+        norm = distributed.clip_gradients([parameter], 1.0)
+        assert asked == [1] and norm == 5.0
+        torch.testing.assert_close(parameter.grad.full_tensor(), torch.tensor([0.6, 0.0, 0.8, 0.0]))
+    finally:
+        torch.distributed.destroy_process_group()

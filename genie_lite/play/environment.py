@@ -1,8 +1,11 @@
 """A learned world as a Gymnasium environment: latent actions in, frames out, and no reward.
 
-Importing this module registers ``GenieLite-v0``::
+Importing this module registers ``genie_lite/World-v0``; so does ``from genie_lite.play import GenieEnv``::
 
-    gymnasium.make("genie_lite.play.environment:GenieLite-v0", genie="laptop", max_episode_steps=100)
+    gymnasium.make("genie_lite/World-v0", world="laptop", max_episode_steps=100)
+
+Gymnasium imports the module itself when it is named before a colon:
+``gymnasium.make("genie_lite.play.environment:genie_lite/World-v0", world="laptop")``.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from genie_lite.api import Genie, load
 from genie_lite.play.prompts import Prompts
 from genie_lite.play.session import PlaySession
 
-ENV_ID = "GenieLite-v0"
+ENV_ID = "genie_lite/World-v0"
 
 
 class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
@@ -26,8 +29,8 @@ class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
     Actions: Discrete(A), the latent actions. Observations: Box uint8 [H, W, C], the frames. The reward is always 0 and
     no episode ends by itself: a world has no goal. Give `max_episode_steps` to `gymnasium.make`, or wrap it.
 
-    genie: a world, a shipped name, or a checkpoint folder. dataset: where `reset` draws prompts from; None takes the
-    shipped sample. prompt: start every episode from this one instead.
+    world: a trained Genie, a shipped name, or a checkpoint folder. dataset: where `reset` draws prompts from; None
+    takes the shipped sample. prompt: start every episode from this one instead.
     maskgit_steps, temperature: as in `genie.generate`.
     """
 
@@ -35,7 +38,7 @@ class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     def __init__(
         self,
-        genie: Genie | str | Path,
+        world: Genie | str | Path,
         dataset: Any = None,
         *,
         prompt: Any = None,
@@ -45,8 +48,7 @@ class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
     ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode: found {render_mode!r}, wanted 'rgb_array' or None")
-        if isinstance(genie, (str, Path)):
-            genie = load(genie)
+        genie = load(world) if isinstance(world, (str, Path)) else world
         self.genie = genie
         self.render_mode = render_mode
         self._prompt, self._dataset = prompt, dataset

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -10,18 +13,41 @@ import pytest
 from fakes import FakeGenie, scenes
 from gymnasium.utils.env_checker import check_env
 
+import genie_lite
 from genie_lite.play import ActionError, PromptError
 from genie_lite.play.environment import ENV_ID, GenieEnv
 
 
 def make(**options) -> gymnasium.Env:
-    return gymnasium.make(ENV_ID, genie=FakeGenie(), dataset=scenes(), **options)
+    return gymnasium.make(ENV_ID, world=FakeGenie(), dataset=scenes(), **options)
 
 
 def test_gymnasiums_own_checker_has_nothing_to_say():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(make(render_mode="rgb_array").unwrapped)
+
+
+def test_a_shipped_world_is_made_by_name():
+    """In a process of its own, where nothing but `from genie_lite.play import GenieEnv` can have registered it."""
+    code = (
+        "import gymnasium; before = 'genie_lite/World-v0' in gymnasium.registry\n"
+        "from genie_lite.play import GenieEnv\n"
+        "env = gymnasium.make('genie_lite/World-v0', world='laptop', maskgit_steps=1)\n"
+        "frame, _ = env.reset(seed=0)\n"
+        "moved, reward, terminated, truncated, _ = env.step(env.action_space.sample())\n"
+        "assert not before and isinstance(env.unwrapped, GenieEnv)\n"
+        "assert all(picture in env.observation_space for picture in (frame, moved))\n"
+        "assert (reward, terminated, truncated) == (0, False, False)"
+    )
+    root = Path(genie_lite.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_gymnasium_imports_the_module_named_before_the_colon():
+    env = gymnasium.make(f"genie_lite.play.environment:{ENV_ID}", world=FakeGenie(), dataset=scenes())
+    assert isinstance(env.unwrapped, GenieEnv)
 
 
 def test_a_seed_decides_the_whole_episode():

@@ -54,10 +54,10 @@ def test_it_has_the_keyboard_as_soon_as_it_is_shown_and_shift_enter_goes_on(note
     wait_for_frame(notebook, number + 1)
     assert notebook.evaluate(PLACE) == place
     run = ".jp-CodeCell:has(.gl-player) .jp-InputPrompt"
-    before = notebook.locator(run).first.inner_text()
+    before = notebook.locator(run).first.text_content()  # which a cell keeps when it is scrolled out of sight
     notebook.keyboard.press("Shift+Enter")
     notebook.wait_for_function(f"before => ({PLACE})() !== before", arg=place)
-    assert notebook.locator(run).first.inner_text() == before, "not the player's cell again, but the next one"
+    assert notebook.locator(run).first.text_content() == before, "not the player's cell again, but the next one"
 
 
 def test_keys_play_and_the_notebook_stays_where_it_is(notebook):

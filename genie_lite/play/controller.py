@@ -31,8 +31,10 @@ PLAUSIBLE = 0.05  # actions less plausible than this share of the most plausible
 UNWANTED_JUMP = 0.3  # factor for an action that jumps under a key that does not
 WEIGHT = 2.0  # of what an action does, against how plausible it is
 # Where a world foresees what each latent action would do:
-POSSIBLE = 0.06  # least probability of all actions that do what a key asks for, below which the key does nothing
-RISES, SIDEWAYS = 6.0, 1.0  # pixels a frame that make a jump, and that make a difference to the side
+RISES = 6.0  # pixels a frame that make a jump
+LEAST = 0.06  # least probability of all actions that rise, or do not, below which a key cannot ask for them
+POSSIBLE = 0.03  # actions less plausible than this share of the most plausible one are left out
+PER_PIXEL = 4.0  # nats of plausibility that a pixel to the wanted side outweighs
 
 
 class Prior(Protocol):
@@ -139,32 +141,22 @@ def choose_by_motion(motions: np.ndarray, plausible: np.ndarray, intentions: Seq
     motions: pixels to the right and down that each action would move the hero, [B, A, 2]. plausible: log-probabilities
     [B, A]. An intention is a direction (-1 left, 0 none, 1 right) and whether to jump.
 
-    First actions that rise are kept, or those that do not; then those that move further to the wanted side than the
-    hero moves on average, or least of all. Where such actions are less probable than POSSIBLE, the others are kept:
-    against a wall, or in the air, the key does nothing. Of what is left plausibility and motion decide.
+    First actions that rise are kept, or those that do not; the others where these are less probable than LEAST. Then
+    actions far less plausible than the best of them are left out: against a wall, or in the air, no action that is
+    left does what the key asks for. Of the rest the one is taken that moves furthest to the wanted side, or least of
+    all; among equals plausibility decides.
     """
     odds = np.exp(plausible - plausible.max(1, keepdims=True))
-    odds /= odds.sum(1, keepdims=True)
     across, down = motions[..., 0], motions[..., 1]
     direction = np.array([direction for direction, _ in intentions])[:, None]
     jumps = np.array([jumps for _, jumps in intentions])[:, None]
 
-    rises = down < -RISES
-    kept, _ = _narrowed(odds, np.ones_like(rises), np.where(jumps, rises, ~rises))
-    usual = (odds * kept * across).sum(1, keepdims=True) / (odds * kept).sum(1, keepdims=True)
-    least = np.where(kept, np.abs(across), np.inf).min(1, keepdims=True)
-    stays, turns = np.abs(across) <= least + SIDEWAYS, direction * (across - usual) > SIDEWAYS
-    kept, possible = _narrowed(odds, kept, np.where(direction == 0, stays, turns))
+    wanted = np.where(jumps, down < -RISES, down >= -RISES)
+    can = (odds * wanted).sum(1, keepdims=True) >= LEAST * odds.sum(1, keepdims=True)
+    odds = odds * np.where(can, wanted, ~wanted)
+    possible = odds >= POSSIBLE * odds.max(1, keepdims=True)
     fit = np.where(direction == 0, -np.abs(across), direction * across)
-    return np.where(kept, np.where(possible, fit, 0.0) + plausible, -np.inf).argmax(1)
-
-
-def _narrowed(odds: np.ndarray, kept: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The wanted ones of the kept actions [B, A] where they are possible, the others elsewhere; and where, [B, 1]."""
-    share = (odds * (kept & wanted)).sum(1, keepdims=True) / (odds * kept).sum(1, keepdims=True)
-    possible = share >= POSSIBLE
-    others = kept & ~wanted
-    return np.where(possible, kept & wanted, np.where(others.any(1, keepdims=True), others, kept)), possible
+    return np.where(possible, PER_PIXEL * fit + plausible, -np.inf).argmax(1)
 
 
 def _softened(probability: np.ndarray) -> np.ndarray:

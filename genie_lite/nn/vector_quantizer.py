@@ -58,7 +58,7 @@ class VectorQuantizer(nn.Module):
         super().__init__()
         self.config, self.num_codes = config, config.num_codes
         self.group: dist.ProcessGroup | None = None
-        codebook = self._place(torch.randn(config.num_codes, config.latent_dim))
+        codebook = self.place(torch.randn(config.num_codes, config.latent_dim))
         if config.update == "gradient":
             self.register_parameter("codebook", nn.Parameter(codebook))
         else:
@@ -69,26 +69,38 @@ class VectorQuantizer(nn.Module):
 
     def forward(self, latents: Tensor) -> Quantized:
         """Quantize latents [..., latent_dim]; in training mode the codebook learns from them."""
-        latents = self._place(latents.float())
+        latents = self.place(latents.float())
         codes = self.nearest(latents)
         if self.training:
-            self._learn(latents.detach().flatten(0, -2), codes.flatten())
-        vectors = self.lookup(codes)
-        loss = self.config.commitment * F.mse_loss(latents, vectors.detach())
+            self.learn(latents.detach().flatten(0, -2), codes.flatten())
+        vectors, codebook_loss, commitment_loss = self.straight_through(latents, self.lookup(codes))
+        loss = self.config.commitment * commitment_loss
         if self.config.update == "gradient":
-            loss = loss + F.mse_loss(vectors, latents.detach())
-        # Straight-through estimator: the value of the code, the gradient of the latent.
-        return Quantized(latents + (vectors - latents).detach(), codes, self.config.loss_weight * loss)
+            loss = loss + codebook_loss
+        return Quantized(vectors, codes, self.config.loss_weight * loss)
 
     @_in_float32
     def nearest(self, latents: Tensor) -> Tensor:
         """Index of the code nearest to each latent [..., latent_dim]: int64 [...]."""
-        latents, codebook = self._place(latents.float()), self._place(self.codebook)
-        return nearest_points(latents.flatten(0, -2), codebook)[0].view(latents.shape[:-1])
+        latents, codebook = self.place(latents.float()), self.place(self.codebook)
+        return self.choose(latents.flatten(0, -2), codebook).view(latents.shape[:-1])
+
+    def choose(self, latents: Tensor, codebook: Tensor) -> Tensor:
+        """Which of codebook [K, latent_dim] is nearest to each of latents [M, latent_dim]: int64 [M]."""
+        return nearest_points(latents, codebook)[0]
+
+    def straight_through(self, latents: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the decoder is given for latents [..., latent_dim] and the vectors of their codes, and two losses.
+
+        It has the value of the codes and the gradient of the latents. The codebook loss pulls codes to their latents,
+        the commitment loss latents to their codes: mean squared errors, each with a gradient for one side alone.
+        """
+        passed = latents + (vectors - latents).detach()
+        return passed, F.mse_loss(vectors, latents.detach()), F.mse_loss(latents, vectors.detach())
 
     def lookup(self, codes: Tensor) -> Tensor:
         """The vectors [..., latent_dim] of codes [...]."""
-        return F.embedding(codes, self._place(self.codebook))
+        return F.embedding(codes, self.place(self.codebook))
 
     def perplexity(self) -> float:
         """Effective number of codes in use over recent training steps."""
@@ -113,16 +125,18 @@ class VectorQuantizer(nn.Module):
         codes = other.codebook[twin_of]
         apart = 0.1 * codes.std() * torch.randn_like(codes)
         apart[: other.num_codes] = 0.0
-        self.codebook.copy_(self._place(codes + apart))
+        self.codebook.copy_(self.place(codes + apart))
         self.usage.copy_((other.usage / twin_of.bincount())[twin_of])
         self.restart_sums()
 
-    def _place(self, vectors: Tensor) -> Tensor:
+    def place(self, vectors: Tensor) -> Tensor:
+        """Vectors [..., latent_dim] as they are compared: of length 1 with `normalize`, else as they are."""
         return F.normalize(vectors, dim=-1) if self.config.normalize else vectors
 
     @torch.no_grad()
     @_in_float32
-    def _learn(self, latents: Tensor, codes: Tensor) -> None:
+    def learn(self, latents: Tensor, codes: Tensor) -> None:
+        """Move the codebook towards latents [M, latent_dim] that chose codes [M], and restart codes long idle."""
         share = torch.bincount(codes, minlength=self.num_codes).to(latents.dtype) / len(codes)
         self._average(share)
         chosen = share > 0
@@ -133,7 +147,7 @@ class VectorQuantizer(nn.Module):
             self._average(sums)
             self.latent_sums.lerp_(sums, 1 - self.config.decay)
             means = self.latent_sums / self.usage.clamp_min(1e-12)[:, None]
-            self.codebook.copy_(torch.where(chosen[:, None], self._place(means), self.codebook))
+            self.codebook.copy_(torch.where(chosen[:, None], self.place(means), self.codebook))
         if self.config.restart_after:
             idle = self.idle_steps > self.config.restart_after
             if idle.any():

@@ -43,13 +43,15 @@ def train_tokenizer(
     run_dir: str | Path,
     *,
     start: Genie | str | Path | None = None,
+    prepare: Callable[[nn.Module], None] | None = None,
     device: str | None = None,
     progress: bool = True,
     tensorboard: bool = False,
 ) -> Genie:
     """Train a video tokenizer on clips of `dataset`: a Genie whose other two models are still untrained.
 
-    `start` is a Genie, or its checkpoint folder, whose tokenizer to begin with instead of random weights.
+    `start` is a Genie, or its checkpoint folder, whose tokenizer to begin with instead of random weights. `prepare` is
+    called with the untrained tokenizer, and may replace methods or modules of it that hold the same weights.
 
     `run_dir` receives checkpoint/ (the Genie), log.csv, samples/ (pictures: videos above, reconstructions below) and
     state/ (for resuming). Called again with the same folder, training continues where it stopped. Under torchrun,
@@ -66,6 +68,8 @@ def train_tokenizer(
         start_from(genie, start, ["tokenizer"])
     elif isinstance(genie.tokenizer, PatchTokenizer) and newest_state(run_dir / "state") is None:
         fit_patches(genie.tokenizer, dataset, stage.seed)
+    if prepare is not None:
+        prepare(genie.tokenizer)
 
     def losses(frames: Tensor) -> Losses:
         return tokenizer_losses(genie.tokenizer, frames)
@@ -87,6 +91,7 @@ def train_genie(
     tokenizer: Genie | str | Path,
     parts: Sequence[str] = PARTS,
     start: Genie | str | Path | None = None,
+    prepare: Callable[[nn.Module], None] | None = None,
     device: str | None = None,
     progress: bool = True,
     tensorboard: bool = False,
@@ -99,7 +104,7 @@ def train_genie(
     Genie, or its checkpoint folder, whose models to begin with instead of random weights: for videos of another game,
     or for more latent actions than it had (VectorQuantizer.start_from).
 
-    `run_dir`, processes and errors are as for `train_tokenizer`.
+    `prepare`, which is called with each of `parts`, `run_dir`, processes and errors are as for `train_tokenizer`.
     """
     if not parts or set(parts) - set(PARTS):
         raise ValueError(f"parts: found {list(parts)}, wanted one or both of {list(PARTS)}")
@@ -111,6 +116,9 @@ def train_genie(
     genie = with_fresh_parts(config, base, parts)
     if start is not None:
         start_from(genie, start, parts)
+    if prepare is not None:
+        for part in parts:
+            prepare(getattr(genie, part))
 
     def losses(frames: Tensor) -> Losses:
         return genie_losses(genie, frames, parts)

@@ -105,6 +105,26 @@ def test_a_run_may_begin_with_another_worlds_weights(dataset, tmp_path):
     assert (new @ old.T).argmax(1).tolist() == [0, 1, 2, 3, 4, 5, 0, 1, 2]
 
 
+def test_a_model_is_trained_as_it_was_prepared(config, dataset, tmp_path):
+    """`prepare` sees the models that are trained, those alone, and what it replaces is what training calls."""
+    prepared, start = [], []
+
+    def prepare(model):
+        prepared.append(type(model).__name__)
+        start.append(model.quantizer.codebook.clone())
+        model.quantizer.learn = lambda latents, codes: None
+
+    plain = train_tokenizer(config, dataset, tmp_path / "plain", progress=False)
+    still = train_tokenizer(config, dataset, tmp_path / "still", prepare=prepare, progress=False)
+    assert torch.equal(still.tokenizer.quantizer.codebook, start[0])
+    assert not torch.equal(plain.tokenizer.quantizer.codebook, start[0])
+    genie = train_genie(
+        config, dataset, tmp_path / "l", tokenizer=plain, parts=("latent_action",), prepare=prepare, progress=False
+    )
+    assert prepared == ["VideoTokenizer", type(genie.latent_action).__name__]
+    assert torch.equal(genie.latent_action.quantizer.codebook, start[1])
+
+
 def test_weights_that_do_not_fit_are_named(config, dataset, tmp_path):
     base = Genie(config)
     wider = Genie(load_config("tiny", {"model.dynamics.transformer.d_model": 48}))

@@ -8,6 +8,7 @@
     course.show_source(STBlock.forward)
     course.show_video(frames, title="a jump")
     course.check("01.1", answer)
+    yours = course.use({"03.2": nearest_code})  # what passes is trained
     course.hint("01.1")
     course.quiz("01")
 """
@@ -30,6 +31,7 @@ from genie_lite.course.figures import animate, plot_log, show_samples, show_tabl
 from genie_lite.course.lesson import Course, start
 from genie_lite.course.notes import expect, show_source
 from genie_lite.course.quiz import quiz
+from genie_lite.course.yours import Yours, use
 
 __all__ = [
     "Card",
@@ -38,6 +40,7 @@ __all__ = [
     "Mistake",
     "Solution",
     "Verdict",
+    "Yours",
     "animate",
     "call",
     "card",
@@ -56,5 +59,6 @@ __all__ = [
     "show_videos",
     "solution",
     "start",
+    "use",
     "verdict",
 ]

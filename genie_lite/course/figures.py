@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from genie_lite.course.notes import display
+from genie_lite.course.notes import display, display_again
 
 WIDTH = 960  # pixels that a row of frames may take
 GAP = 4
@@ -160,6 +160,30 @@ def plot_log(
     show_figure(figure)
 
 
+class LiveCurve:
+    """A curve that grows while a cell runs: `add` a value a step, and every `every` steps the picture is renewed."""
+
+    def __init__(self, label: str, *, every: int = 10) -> None:
+        self.values: list[float] = []
+        self._label, self._every = label, every
+        self._shown: Any = None
+
+    def add(self, value: float) -> None:
+        """Append the value of the next step."""
+        self.values.append(float(value))
+        if len(self.values) % self._every == 0:
+            self._draw()
+
+    def _draw(self) -> None:
+        import matplotlib.pyplot as plt
+
+        figure, axis = plt.subplots(figsize=(5, 2.4))
+        axis.plot(range(1, len(self.values) + 1), self.values, color="#0969da")
+        axis.set(xlabel="step", ylabel=self._label)
+        png = base64.b64encode(_as_png(figure)).decode()
+        self._shown = display_again({"text/plain": "<a curve>", "image/png": png}, self._shown)
+
+
 def show_samples(run_dir: str | Path, count: int = 3) -> None:
     """Show `count` sample pictures of a training stage, from first to last: real videos above the model's."""
     files = sorted((Path(run_dir) / "samples").glob("step-*.png"))
@@ -180,12 +204,16 @@ def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> None:
 
 def show_figure(figure: Any) -> None:
     """Show a matplotlib figure as an image and close it."""
+    _show_bytes(_as_png(figure), "<a figure>")
+
+
+def _as_png(figure: Any) -> bytes:
     import matplotlib.pyplot as plt
 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80, facecolor="white")
     plt.close(figure)
-    _show_bytes(buffer.getvalue(), "<a figure>")
+    return buffer.getvalue()
 
 
 def _show_picture(picture: Image.Image, what: str) -> None:

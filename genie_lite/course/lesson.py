@@ -11,6 +11,7 @@ from genie_lite.config import Config, load_config
 from genie_lite.course import figures
 from genie_lite.course.checking import CourseError
 from genie_lite.course.notes import say
+from genie_lite.course.yours import Yours
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
@@ -54,11 +55,25 @@ class Course:
         """Held-out videos, from levels that `train` has none of."""
         return self._videos("test")
 
-    def folder(self, stage: str) -> Path:
-        """The run folder of stage "tokenizer", "latent_action" or "dynamics", one for each preset and seed."""
+    def folder(self, stage: str, yours: Yours | None = None) -> Path:
+        """The run folder of stage "tokenizer", "latent_action" or "dynamics", one for each preset and seed.
+
+        A stage that is trained with code of yours has a folder of its own, beside that of the package's code.
+        """
         if stage not in NAMES:
             raise CourseError(f"stage: found {stage!r}, expected one of {', '.join(NAMES)}")
-        return self.run_dir / f"{self.preset.replace('/', '-')}-seed{self.seed}" / stage
+        name = stage + (yours.suffix if yours else "")
+        return self.run_dir / f"{self.preset.replace('/', '-')}-seed{self.seed}" / name
+
+    def checkpoint(self, stage: str) -> Path | None:
+        """Your newest checkpoint of a stage, with or without code of yours; None if you have not trained it."""
+        from genie_lite import storage
+
+        plain = self.folder(stage)
+        folders = [plain, *plain.parent.glob(f"{stage}-with-*")]
+        found = [storage.recover(folder / "checkpoint") for folder in folders]
+        whole = [checkpoint for checkpoint in found if (checkpoint / "config.json").is_file()]
+        return max(whole, key=lambda checkpoint: (checkpoint / "config.json").stat().st_mtime_ns, default=None)
 
     def stage(self, stage: str) -> Genie:
         """The models up to a stage: your own if you have trained them in this run_dir, otherwise the shipped ones.
@@ -66,12 +81,13 @@ class Course:
         "tokenizer" gives a Genie whose tokenizer is trained, "latent_action" adds the latent action model, "dynamics"
         the dynamics model. A line of output says which models they are.
         """
-        from genie_lite import api, storage
+        from genie_lite import api
 
-        checkpoint = storage.recover(self.folder(stage) / "checkpoint")
-        name = NAMES[stage]
-        if (checkpoint / "config.json").is_file():
-            say(f"Using **your own** {name}, trained at preset {self.preset} with seed {self.seed}.")
+        checkpoint, name = self.checkpoint(stage), NAMES[stage]
+        if checkpoint is not None:
+            _, _, exercises = checkpoint.parent.name.partition("-with-")
+            code = f" and your {exercises.replace('-', ', ')}" if exercises else ""
+            say(f"Using **your own** {name}, trained at preset {self.preset} with seed {self.seed}{code}.")
             return api.Genie.load(checkpoint)
         say(f"Using the **shipped** {name}: you have not trained it at preset {self.preset} yet.")
         return api.load(SHIPPED, device="cpu")

@@ -26,6 +26,19 @@ def display(bundle: dict[str, Any]) -> None:
         show(bundle, raw=True)
 
 
+def display_again(bundle: dict[str, Any], shown: Any = None) -> Any:
+    """Show one output in place of `shown`, which the call before this one returned; in a notebook alone."""
+    from IPython import get_ipython
+    from IPython.display import display as show
+
+    if get_ipython() is None:
+        return None
+    if shown is None:
+        return show(bundle, raw=True, display_id=True)
+    shown.update(bundle, raw=True)
+    return shown
+
+
 def say(markdown: str, plain: str | None = None) -> None:
     """Show one line of Markdown."""
     display({"text/plain": plain or markdown, "text/markdown": markdown})

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genie_lite.course.checking import Mistake, call, exercise
+from genie_lite.course.checks.codebook import check_update
 from genie_lite.course.solutions import nb03 as solutions
 
 
@@ -111,49 +112,82 @@ def _nearest_mistakes(latents: Tensor, codebook: Tensor) -> dict[str, Tensor]:
 
 
 @exercise("03.3")
-def round_through(answer: Any) -> str:
-    """Rounded values, gradients of the identity."""
-    latents = torch.tensor([0.2, 0.8, -1.4, 2.6], requires_grad=True)
-    values = torch.tensor([0.0, 1.0, -1.0, 3.0])
-    found = call(answer, latents)
-    if not isinstance(found, Tensor) or found.shape != latents.shape:
-        raise Mistake(
-            f"Found {getattr(found, 'shape', type(found).__name__)}, expected a tensor like the latents, [4]."
-        )
-    if torch.allclose(found, latents):
-        raise Mistake("The values are not rounded: the gradient passes, but so does everything else.")
-    if not torch.allclose(found, values, atol=1e-5):
-        raise Mistake(_rounding_mistake(found))
-    weights = torch.tensor([1.0, 2.0, 3.0, 4.0])
-    if not found.requires_grad:
-        raise Mistake("The values are right, but no gradient can pass. Detach the *bracket*, not the whole expression.")
-    (gradient,) = torch.autograd.grad((found * weights).sum(), latents, allow_unused=True)
-    if gradient is None or not gradient.any():
-        raise Mistake(
-            "The values are right, but the gradient is zero, since the slope of `round` is. `latents + (...)` with the "
-            "bracket detached has the slope of `latents`."
-        )
-    if torch.allclose(gradient, weights * latents.detach()):
-        raise Mistake("The gradient is multiplied by the latent. Add a detached difference, do not multiply.")
-    if not torch.allclose(gradient, weights):
-        raise Mistake(
-            f"The gradient should pass unchanged: from {weights.tolist()} the latents received {gradient.tolist()}."
-        )
-    return "Rounded in the forward pass, the identity in the backward pass."
-
-
-def _rounding_mistake(found: Tensor) -> str:
-    latents = torch.tensor([0.2, 0.8, -1.4, 2.6])
-    known = {
-        "That rounds down (`floor`): 0.8 should become 1, not 0.": latents.floor(),
-        "That rounds up (`ceil`): 0.2 should become 0, not 1.": latents.ceil(),
-        "That cuts off the decimals (`trunc`, or a conversion to int): 0.8 should become 1, not 0.": latents.trunc(),
-        "That is the rounding error. Add it to the latents, detached.": latents.round() - latents,
-        "That is twice the latents minus the rounded values: the bracket has the wrong sign.": 2 * latents
-        - latents.round(),
+def straight_through(answer: Any) -> str:
+    """The values of the codes, the gradient of the latents; two losses with a gradient for one side each."""
+    generator = torch.Generator().manual_seed(4)
+    latents, vectors = torch.randn(2, 6, 3, generator=generator).requires_grad_().unbind()
+    found = call(answer, latents, vectors)
+    if not isinstance(found, (tuple, list)) or len(found) != 3 or not all(isinstance(part, Tensor) for part in found):
+        raise Mistake("Expected three tensors: what is passed on [M, D], the codebook loss, the commitment loss.")
+    passed, codebook_loss, commitment_loss = found
+    _check_passed(passed, latents, vectors)
+    right = F.mse_loss(latents, vectors)
+    for name, loss in (("codebook", codebook_loss), ("commitment", commitment_loss)):
+        _check_loss(name, loss, right, latents, vectors)
+    pulls = {
+        "codebook": (codebook_loss, "codes", _gradients(codebook_loss, latents, vectors)),
+        "commitment": (commitment_loss, "latents", _gradients(commitment_loss, vectors, latents)),
     }
-    for text, values in known.items():
-        if torch.allclose(found.detach(), values, atol=1e-5):
-            return text
-    shown = [round(value, 3) for value in found.tolist()]
-    return f"Rounding [0.2, 0.8, -1.4, 2.6] gave {shown}, expected [0.0, 1.0, -1.0, 3.0]."
+    if all(other.any() and not own.any() for _, _, (other, own) in pulls.values()):
+        raise Mistake("The two losses are exchanged: the codebook loss moves codes, the commitment loss latents.")
+    for name, (_, side, (other, own)) in pulls.items():
+        if not own.any():
+            raise Mistake(f"The {name} loss has no gradient for the {side}, which it is there to move.")
+        if other.any():
+            raise Mistake(f"The {name} loss must move the {side} alone: `detach` the other side.")
+    return "The value of the code, the gradient of the latent, and a pull on each side."
+
+
+def _gradients(value: Tensor, *sources: Tensor) -> list[Tensor]:
+    """Gradients of `value` with respect to tensors; zeros where there is none."""
+    if not value.requires_grad:
+        return [torch.zeros_like(source) for source in sources]
+    found = torch.autograd.grad(value.sum(), sources, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(source) if g is None else g for g, source in zip(found, sources, strict=True)]
+
+
+def _check_passed(passed: Tensor, latents: Tensor, vectors: Tensor) -> None:
+    if passed.shape != latents.shape:
+        raise Mistake(f"What is passed on has shape {list(passed.shape)}, expected that of the latents, [M, D].")
+    if torch.allclose(passed, latents):
+        raise Mistake("The latents are passed on as they are: the gradient passes, but nothing is quantized.")
+    if torch.allclose(passed, 2 * latents - vectors, atol=1e-5):
+        raise Mistake("That is twice the latents minus the codes: the bracket has the wrong sign.")
+    if torch.allclose(passed, vectors - latents, atol=1e-5):
+        raise Mistake("That is the quantization error. Add it to the latents, detached.")
+    if not torch.allclose(passed, vectors, atol=1e-5):
+        raise Mistake("The values passed on are not those of the codes, `vectors`.")
+    to_latents, to_vectors = _gradients(passed, latents, vectors)
+    if not passed.requires_grad:
+        raise Mistake("The values are right, but no gradient can pass. Detach the *bracket*, not the whole expression.")
+    if not to_latents.any():
+        raise Mistake(
+            "The values are right, but the latents get no gradient: `latents + (...)` with the bracket detached has "
+            "the slope of `latents`."
+        )
+    if not torch.allclose(to_latents, torch.ones_like(to_latents)):
+        raise Mistake(f"The gradient should pass unchanged, 1 everywhere; found {to_latents[0].tolist()}.")
+    if to_vectors.any():
+        raise Mistake("The decoder's gradient reaches the codes as well. The bracket counts as a constant: detach it.")
+
+
+def _check_loss(name: str, loss: Tensor, right: Tensor, latents: Tensor, vectors: Tensor) -> None:
+    if loss.ndim:
+        raise Mistake(f"The {name} loss has shape {list(loss.shape)}, expected a single number: take the mean.")
+    difference = (latents - vectors).detach()
+    known = {
+        "a sum; take the mean over all numbers": difference.square().sum(),
+        "a sum over D; take the mean over all numbers": difference.square().sum(-1).mean(),
+        "a mean of absolute differences; square them": difference.abs().mean(),
+        "a root; leave the squared error as it is": right.sqrt(),
+        "weighed already; β comes later": 0.25 * right,
+    }
+    if torch.allclose(loss, right, rtol=1e-4):
+        return
+    for text, value in known.items():
+        if torch.allclose(loss, value, rtol=1e-4):
+            raise Mistake(f"The {name} loss is {text}.")
+    raise Mistake(f"The {name} loss is {loss.item():.4f}, expected the mean squared error, {right.item():.4f}.")
+
+
+exercise("03.4")(check_update)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from genie_lite.course.checking import solution
 
@@ -17,13 +19,43 @@ def compression(height: int, width: int, patch_size: int, num_codes: int) -> flo
 
 
 @solution("03.2")
-def nearest_code(latents: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
-    """`latents[:, None]` is [M, 1, D], so the difference is [M, K, D]. The minimum needs no square root."""
-    distances = (latents[:, None] - codebook).square().sum(dim=-1)
-    return distances.argmin(dim=-1)
+def nearest_code(latents: Tensor, codebook: Tensor) -> Tensor:
+    """‖z‖² is the same for every code, so the nearest has the largest z·e − ‖e‖²/2, which takes one matrix product."""
+    scores = torch.addmm(-codebook.square().sum(dim=-1) / 2, latents, codebook.T)  # [M, K]
+    return scores.argmax(dim=-1)
 
 
 @solution("03.3")
-def round_through(latents: torch.Tensor) -> torch.Tensor:
-    """The value is `latents.round()`; only the first term has a gradient, and its slope is 1."""
-    return latents + (latents.round() - latents).detach()
+def straight_through(latents: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Only the first term of `passed` has a gradient; in each loss, the side that must not move is detached."""
+    passed = latents + (vectors - latents).detach()
+    codebook_loss = F.mse_loss(vectors, latents.detach())
+    commitment_loss = F.mse_loss(latents, vectors.detach())
+    return passed, codebook_loss, commitment_loss
+
+
+@solution("03.4")
+def update_codebook(
+    codebook: Tensor,
+    usage: Tensor,
+    latent_sums: Tensor,
+    idle_steps: Tensor,
+    latents: Tensor,
+    codes: Tensor,
+    decay: float,
+    restart_after: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`one_hot.T @ latents` adds up the latents of each code; dividing two running means gives the mean of them."""
+    K, M = len(codebook), len(latents)
+    one_hot = F.one_hot(codes, K).float()  # [M, K]
+    share, sums = one_hot.sum(dim=0) / M, one_hot.T @ latents / M
+    usage = usage.lerp(share, 1 - decay)
+    latent_sums = latent_sums.lerp(sums, 1 - decay)
+    chosen = share > 0
+    codebook = torch.where(chosen[:, None], latent_sums / usage[:, None], codebook)
+
+    idle_steps = torch.where(chosen, 0, idle_steps + 1)
+    idle = idle_steps > restart_after
+    fresh = latents[torch.randint(M, (int(idle.sum()),))]
+    codebook[idle], usage[idle], latent_sums[idle], idle_steps[idle] = fresh, 1 / K, fresh / K, 0
+    return codebook, usage, latent_sums, idle_steps

@@ -1,0 +1,124 @@
+"""What a learner wrote is trained if it passes its check, and packaged solutions train the numbers of the package."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from genie_lite import course, load_config
+from genie_lite.api import Genie
+from genie_lite.course.checking import get_solution
+from genie_lite.course.yours import Yours, replace_method
+from genie_lite.data import sample_dataset
+from genie_lite.training import train_tokenizer
+
+TOKENIZER = ("03.2", "03.3", "03.4")
+
+
+def solutions(*names: str) -> dict[str, Callable]:
+    return {name: get_solution(name).answer for name in names}
+
+
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    first, second = a.state_dict(), b.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def counted(yours: Yours) -> tuple[Yours, dict[str, int]]:
+    """The same answers, and how often each has been called."""
+    calls = dict.fromkeys(yours.answers, 0)
+
+    def count(name: str, answer: Callable) -> Callable:
+        def run(*arguments: object) -> object:
+            calls[name] += 1
+            return answer(*arguments)
+
+        return run
+
+    return Yours({name: count(name, answer) for name, answer in yours.answers.items()}), calls
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Lines that a notebook would show."""
+    lines: list[str] = []
+    monkeypatch.setattr("genie_lite.course.yours.say", lambda markdown, plain: lines.append(plain))
+    return lines
+
+
+def tokenizer(folder: Path, yours: Yours) -> Genie:
+    """A tokenizer trained for some steps, in which codes restart."""
+    changes = {"training.tokenizer.steps": 12, "model.tokenizer.codebook.restart_after": 2}
+    return train_tokenizer(load_config("tiny", changes), sample_dataset("train"), folder, prepare=yours, progress=False)
+
+
+def test_the_solutions_of_notebook_03_train_the_numbers_of_the_package(tmp_path: Path, told: list[str]) -> None:
+    package = tokenizer(tmp_path / "package", course.use(dict.fromkeys(TOKENIZER)))
+    yours, called = counted(course.use(solutions(*TOKENIZER)))
+    own = tokenizer(tmp_path / "own", yours)
+    assert same_weights(package, own)
+    assert called["03.2"] >= 12 and called["03.3"] >= 12 and called["03.4"] == 12
+    assert own.tokenizer.quantizer.idle_steps.max() <= 2, "codes have restarted, all of them alike"
+    assert "· yours:" not in told[0] and "the package's" not in told[1]
+
+
+def test_an_answer_that_trains_differently_leaves_other_weights(tmp_path: Path) -> None:
+    def slower(*arguments: object) -> object:
+        return get_solution("03.4").answer(*arguments[:6], 0.999, arguments[7])
+
+    package, other = tokenizer(tmp_path / "a", Yours({})), tokenizer(tmp_path / "b", Yours({"03.4": slower}))
+    assert not same_weights(package, other)
+
+
+def test_what_is_wrong_or_missing_is_left_to_the_package(told: list[str]) -> None:
+    right = solutions("03.2")["03.2"]
+    yours = course.use({"03.2": right, "03.3": lambda z, e: (z, z.sum(), z.sum()), "03.4": lambda *_: None})
+    assert dict(yours.answers) == {"03.2": right}
+    assert told == [
+        "Used here · yours: the nearest code (03.2) · the package's, since yours has not passed its check: straight "
+        "through and two losses (03.3) · the package's, since yours is not written yet: the codebook learns (03.4)"
+    ]
+
+
+def test_an_exercise_that_is_no_part_of_a_stage_is_named() -> None:
+    with pytest.raises(course.CourseError, match="03.1"):
+        course.use({"03.1": print})
+    with pytest.raises(course.CourseError, match="no such exercise"):
+        course.use({"03.9": print})
+
+
+def test_a_copy_of_a_model_uses_its_own_weights() -> None:
+    layer = nn.Linear(2, 2)
+    replace_method(layer, "forward", lambda self, x: x @ self.weight)
+    other = copy.deepcopy(layer)
+    nn.init.zeros_(other.weight)
+    assert layer(torch.ones(2)).any() and not other(torch.ones(2)).any()
+    with pytest.raises(TypeError, match="Linear.weight"):
+        replace_method(layer, "weight", print)
+
+
+def test_a_stage_trained_with_your_code_has_its_own_folder_and_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr("genie_lite.course.lesson.say", lines.append)
+    lesson = course.start("tiny", run_dir=tmp_path)
+    yours = Yours(solutions("03.2", "03.4"))
+    assert lesson.checkpoint("tokenizer") is None
+    assert lesson.folder("tokenizer", Yours({})) == lesson.folder("tokenizer")
+    for folder, said in (
+        (lesson.folder("tokenizer"), "seed 0."),
+        (lesson.folder("tokenizer", yours), "seed 0 and your 03.2, 03.4."),
+        (lesson.folder("tokenizer"), "seed 0."),
+    ):
+        own = Genie(load_config("tiny"))
+        own.save(folder / "checkpoint")
+        assert lesson.checkpoint("tokenizer") == folder / "checkpoint"
+        assert same_weights(lesson.stage("tokenizer"), own)
+        assert lines[-1].endswith(said)
+    assert lesson.checkpoint("latent_action") is None

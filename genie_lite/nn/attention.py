@@ -44,19 +44,26 @@ class Attention(nn.Module):
         self.out = nn.Linear(self.num_heads * self.v_size, config.d_model, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        num_clips, num_frames, num_tokens = x.shape[:3]
         qk, v = self.qkv(x).split(self.widths, dim=-1)
         qk = rearrange(qk, "b t n (two h d) -> b t n two h d", two=2, h=self.num_heads)
         v = rearrange(v, "b t n (h d) -> b t n h d", h=self.num_heads)
         qk = layer_norm(qk)  # QK-norm: scores stay bounded (section 3)
         if self.axis != "space":
             qk = rotate(qk)
+        q, k = qk.unbind(dim=3)
+        return self.out(self.mix(q, k, v))
 
+    def mix(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Values averaged along the axis, [B, T, N, heads · e], for q, k [B, T, N, heads, d] and v [B, T, N, heads, e].
+
+        What is not the axis joins the batch; only the order in which the axes are folded tells space from time.
+        """
+        num_clips, num_frames, num_tokens = v.shape[:3]
         fold, unfold = FOLD[self.axis]
-        q, k, v = (rearrange(part, fold) for part in (*qk.unbind(dim=3), v))
+        q, k, v = (rearrange(part, fold) for part in (q, k, v))
         causal = self.axis == "time" and num_frames <= self.window
-        y = attend(q, k, v, self._mask(num_frames, num_tokens, x.device), causal)
-        return self.out(rearrange(y, unfold, b=num_clips, t=num_frames))
+        y = attend(q, k, v, self._mask(num_frames, num_tokens, v.device), causal)
+        return rearrange(y, unfold, b=num_clips, t=num_frames)
 
     def _mask(self, num_frames: int, num_tokens: int, device: torch.device) -> Tensor | None:
         if self.axis == "space":

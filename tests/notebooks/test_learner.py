@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 import pytest
 import torch
+from torch import nn
 
 from genie_lite.course.checking import get_solution
 
@@ -19,7 +20,12 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 # The cells that training needs besides those of the exercises, by a text that they alone contain.
 NEEDED = {
+    "02_space_and_time": ["this = course.start", "course.use(", "class NextFrame", "def train_next_frame"],
     "03_video_tokenizer": ["lesson = course.start", "course.use(", "train_tokenizer("],
+}
+TRAINED = {
+    "02_space_and_time": lambda names: nn.ModuleList(names["models"].values()),
+    "03_video_tokenizer": lambda names: names["genie"],
 }
 
 
@@ -53,10 +59,10 @@ def test_solutions_train_the_numbers_of_the_package(
         solved, unsolved = (run(name, tmp_path / str(answer), solved=answer) for answer in (True, False))
     used = [line for line in caplog.messages if line.startswith("Used here")]
     assert "the package's" not in used[0] and "· yours" not in used[1]
-    assert solved["folder"].name.endswith("-with-" + "-".join(solved["yours"].answers))
-    assert unsolved["folder"].name + solved["yours"].suffix == solved["folder"].name
-    first, second = solved["genie"].state_dict(), unsolved["genie"].state_dict()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    folders = [{path.name for path in (tmp_path / str(answer) / "tiny-seed0").iterdir()} for answer in (True, False)]
+    assert {folder + solved["yours"].suffix for folder in folders[1]} == folders[0] != folders[1]
+    first, second = (TRAINED[name](names).state_dict() for names in (solved, unsolved))
+    assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)

@@ -12,9 +12,11 @@ from torch import nn
 
 from genie_lite import course, load_config
 from genie_lite.api import Genie
+from genie_lite.config import TransformerConfig
 from genie_lite.course.checking import get_solution
 from genie_lite.course.yours import Yours, replace_method
 from genie_lite.data import sample_dataset
+from genie_lite.nn import STTransformer
 from genie_lite.training import train_tokenizer
 
 TOKENIZER = ("03.2", "03.3", "03.4")
@@ -65,6 +67,23 @@ def test_the_solutions_of_notebook_03_train_the_numbers_of_the_package(tmp_path:
     assert called["03.2"] >= 12 and called["03.3"] >= 12 and called["03.4"] == 12
     assert own.tokenizer.quantizer.idle_steps.max() <= 2, "codes have restarted, all of them alike"
     assert "· yours:" not in told[0] and "the package's" not in told[1]
+
+
+@pytest.mark.parametrize("window", [1, 3, 16])
+def test_the_solutions_of_notebook_02_compute_what_the_package_does(window: int) -> None:
+    config = TransformerConfig(num_layers=2, d_model=16, num_heads=2, qk_size=6, v_size=4)
+    package = STTransformer(config, window)
+    for weight in package.parameters():
+        nn.init.normal_(weight, std=0.3)
+    own = copy.deepcopy(package)
+    yours, called = counted(Yours(solutions("02.2", "02.3", "02.4")))
+    yours(own)
+    x = torch.randn(2, 7, 5, 16)
+    for model in (package, own):
+        model(x).square().mean().backward()
+    assert torch.equal(package(x), own(x))
+    assert all(torch.equal(a.grad, b.grad) for a, b in zip(package.parameters(), own.parameters(), strict=True))
+    assert called == {"02.2": 4, "02.3": 4, "02.4": 4}
 
 
 def test_an_answer_that_trains_differently_leaves_other_weights(tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
-"""Checks of notebook 02: counting pairs, the temporal mask, counting parameters."""
+"""Checks of notebook 02: counting pairs and parameters, attention in space and time, the ST block."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from genie_lite.course.checking import Mistake, call, exercise
+from genie_lite.course.checks.attention import check_block, check_space, check_time
 
 PAIR_CASES = [(4, 9), (16, 64), (5, 3)]  # frames, tokens per frame
 
@@ -58,56 +57,9 @@ def _pair_mistakes(t: int, n: int) -> dict[str, dict[int, str]]:
     }
 
 
-@exercise("02.2")
-def check_may_attend(answer: Any) -> str:
-    """may_attend(frames, tokens, window) is the temporal mask, bool [T·N, T·N]; token t·N + n is at position n."""
-    frames, tokens, window = 5, 3, 3
-    found = np.asarray(call(answer, frames, tokens, window))
-    size = frames * tokens
-    if found.shape != (size, size):
-        raise Mistake(f"Found shape {list(found.shape)}, expected [T·N, T·N] = [{size}, {size}].")
-    if not np.isin(found, (0, 1)).all():
-        raise Mistake("Expected only True (may attend) and False (may not).")
-    found = found.astype(bool)
-    t, n = np.divmod(np.arange(size), tokens)
-    same = n[:, None] == n[None]
-    back = t[:, None] - t[None]  # how many frames back the key lies
-    right = same & (back >= 0) & (back < window)
-    if (found == right).all():
-        return "With this mask, full attention and temporal attention are the same function."
-    wrong = {
-        "Transposed: row i is the query, column j the key.": right.T,
-        "Inverted: True where a token *may* attend.": ~right,
-        "In your mask a token may not see itself; its own frame must count.": right & (back > 0),
-        "The future is visible: a token of frame t may see frames up to t only.": same & (np.abs(back) < window),
-        "The window is missing: no frame further back than window - 1.": same & (back >= 0),
-        "The window is one frame too long: it is `window` frames including the token's own.": same
-        & (back >= 0)
-        & (back <= window),
-        "Tokens at different positions see each other; the temporal layer stays at one position.": (back >= 0)
-        & (back < window),
-        "That is the spatial mask: tokens of one frame see each other. Here a token sees its own position over time.": (
-            back == 0
-        ),
-        "The order is frame by frame: token i is at position i % N of frame i // N, not the other way round.": (
-            _position_first(frames, tokens, window)
-        ),
-    }
-    for message, mask in wrong.items():
-        if (found == mask).all():
-            raise Mistake(message)
-    i, j = np.argwhere(found != right)[0]
-    may = "may" if right[i, j] else "may not"
-    raise Mistake(
-        f"Token {i} (frame {t[i]}, position {n[i]}) {may} attend to token {j} (frame {t[j]}, position {n[j]}) when the "
-        f"window is {window}; your mask says {bool(found[i, j])}."
-    )
-
-
-def _position_first(frames: int, tokens: int, window: int) -> np.ndarray:
-    n, t = np.divmod(np.arange(frames * tokens), frames)
-    back = t[:, None] - t[None]
-    return (n[:, None] == n[None]) & (back >= 0) & (back < window)
+exercise("02.2")(check_space)
+exercise("02.3")(check_time)
+exercise("02.4")(check_block)
 
 
 PARAMETER_CASES = [
@@ -119,7 +71,7 @@ PARAMETER_CASES = [
 ]
 
 
-@exercise("02.3")
+@exercise("02.5")
 def check_parameters(answer: Any) -> str:
     """block_parameters(d_model, num_heads, qk_size, v_size, ffn_size) counts the weights of one STBlock."""
     for d, heads, qk, v, ffn in PARAMETER_CASES:

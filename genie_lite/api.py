@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from genie_lite.storage import CheckpointError
 __all__ = ["CheckpointError", "Genie", "load"]
 
 RUNNING_SUMS = ("quantizer.latent_sums", "quantizer.idle_steps")  # of a codebook, between two training steps
-PRIOR_FILE, PRIOR_PREFIX = "action_prior.safetensors", "action_prior_network."
+PRIOR_PREFIX = "action_prior_network."
 
 
 class Genie(GenieModel):
@@ -147,8 +148,10 @@ class Genie(GenieModel):
 
         An action prior network goes to a file of its own, action_prior.safetensors, which older checkpoints lack.
         `dtype` torch.bfloat16 makes a checkpoint for sharing: half the size, and without the codebooks' running sums,
-        which only further training would need.
+        which only further training would need. CheckpointError where `folder` holds anything but a checkpoint, which
+        is replaced; FolderInUseError while another program saves there; UnwritableError (an OSError) on a full disk.
         """
+        storage.require_replaceable(Path(folder))
         tensors = self.state_dict()
         if dtype is not None:
             tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
@@ -157,41 +160,57 @@ class Genie(GenieModel):
         prior = {name.removeprefix(PRIOR_PREFIX): tensor for name, tensor in prior.items()}
         with storage.whole_folder(folder) as draft:
             content = {"format_version": storage.FORMAT_VERSION, "config": config_to_dict(self.config)}
-            storage.write_json(draft / "config.json", content)
-            storage.write_tensors(draft / "model.safetensors", tensors)
+            storage.write_json(draft / storage.CONFIG_FILE, content)
+            storage.write_tensors(draft / storage.MODEL_FILE, tensors)
             if prior:
-                storage.write_tensors(draft / PRIOR_FILE, prior)
+                storage.write_tensors(draft / storage.PRIOR_FILE, prior)
             if self.card:
-                storage.write_json(draft / "card.json", {"format_version": storage.FORMAT_VERSION, **self.card})
+                storage.write_json(draft / storage.CARD_FILE, {"format_version": storage.FORMAT_VERSION, **self.card})
         return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> Genie:
         """Read a checkpoint folder. Raises CheckpointError, which says what is missing, damaged, or does not fit."""
         folder = storage.recover(folder)
-        if not folder.is_dir():
+        if not storage.is_folder(folder):
             raise CheckpointError(f"checkpoint {str(folder)!r}: no such folder; save one with genie.save(folder)")
+        settings, weights, prior, card = (folder / name for name in storage.FILES)
         try:
-            config = config_from_dict(storage.read_json(folder / "config.json").get("config", {}))
+            config = config_from_dict(storage.read_json(settings).get("config", {}))
         except ConfigError as error:
-            raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
+            raise CheckpointError(f"{settings}: {error}") from error
+        tensors = storage.read_tensors(weights)
+        _require_fitting(config, tensors, weights)
         genie = cls(config)
-        tensors = storage.read_tensors(folder / "model.safetensors")
         shared = not any(name.endswith(RUNNING_SUMS) for name in tensors)
         if shared:  # saved without running sums: they are set below, from the codebooks
             tensors |= {name: t for name, t in genie.state_dict().items() if name.endswith(RUNNING_SUMS)}
-        storage.load_into(genie, tensors, folder / "model.safetensors")
+        storage.load_into(genie, tensors, weights)
         if shared:
             genie.tokenizer.quantizer.restart_sums()
             genie.latent_action.quantizer.restart_sums()
-        if (folder / PRIOR_FILE).is_file():
+        if os.path.lexists(prior):
             genie.action_prior_network = ActionPriorNetwork(config.model)
-            storage.load_into(
-                genie.action_prior_network, storage.read_tensors(folder / PRIOR_FILE), folder / PRIOR_FILE
-            )
-        if (folder / "card.json").is_file():
-            genie.card = storage.read_json(folder / "card.json")
+            storage.load_into(genie.action_prior_network, storage.read_tensors(prior), prior)
+        if os.path.lexists(card):
+            genie.card = storage.read_json(card)
         return genie.to(device).eval()
+
+
+def _require_fitting(config: Config, tensors: dict[str, torch.Tensor], source: Path) -> None:
+    """CheckpointError unless settings describe a model of just these tensors, before any memory is taken for it."""
+    model = config.model
+    transformers = [part for half in (model.tokenizer, model.latent_action) for part in (half.encoder, half.decoder)]
+    layers = sum(transformer.num_layers for transformer in [*transformers, model.dynamics.transformer])
+    if layers > len(tensors):
+        raise CheckpointError(
+            f"{source}: does not fit the model of its settings: found {len(tensors)} tensors for {layers} layers"
+        )
+    with torch.device("meta"):
+        wanted = {name: list(tensor.shape) for name, tensor in Genie(config).state_dict().items()}
+    found = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    sums = {name: shape for name, shape in wanted.items() if name.endswith(RUNNING_SUMS) and name not in found}
+    storage.require_shapes(found | sums, wanted, source)
 
 
 def load(name_or_path: str | Path, device: str | None = None) -> Genie:
@@ -200,10 +219,12 @@ def load(name_or_path: str | Path, device: str | None = None) -> Genie:
     `device` is "cpu" or "cuda"; None takes a GPU where there is one. Raises CheckpointError for an unknown name, and
     for a checkpoint that cannot be used.
     """
-    folder, shipped = Path(name_or_path), data_folder() / "checkpoints"
-    if not folder.is_dir() and (shipped / name_or_path).is_dir():
+    folder, shipped = storage.recover(name_or_path), data_folder() / "checkpoints"
+    if storage.is_folder(folder):
+        pass
+    elif storage.is_folder(shipped / name_or_path):
         folder = shipped / name_or_path
-    elif not folder.is_dir() and folder.name == str(name_or_path):
+    elif folder.name == str(name_or_path):
         names = ", ".join(sorted(path.name for path in shipped.glob("*") if path.is_dir())) or "none found"
         raise CheckpointError(
             f"checkpoint {str(name_or_path)!r}: neither a folder nor a shipped name ({names}); give one of those"

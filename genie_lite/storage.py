@@ -1,132 +1,62 @@
-"""Writing files and folders completely or not at all, and checkpoints: JSON and safetensors, never pickle."""
+"""Checkpoints on disk: JSON and safetensors, never pickle. Files are written whole or not at all (files.py)."""
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import json
 import os
-import re
-import secrets
-import shutil
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import psutil
 import torch
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from genie_lite.files import (
+    FolderInUseError,
+    UnwritableError,
+    draft_of,
+    naming_failures,
+    reason,
+    recover,
+    recover_all,
+    sole_writer,
+    sync,
+    whole_file,
+    whole_folder,
+)
+
+__all__ = [
+    "CheckpointError",
+    "FolderInUseError",
+    "UnwritableError",
+    "is_folder",
+    "load_into",
+    "read_json",
+    "read_tensors",
+    "recover",
+    "recover_all",
+    "require_finite",
+    "require_replaceable",
+    "require_shapes",
+    "sole_writer",
+    "whole_file",
+    "whole_folder",
+    "write_json",
+    "write_tensors",
+]
+
 FORMAT_VERSION = 1
 
-# Drafts of `whole_folder` and `whole_file`, and the old folder while a new one takes its place: .NAME.PID.part
-LEFTOVER = re.compile(r"\.(?P<name>.+?)\.(?P<pid>\d+)(\.[0-9a-f]{8})?\.(?P<kind>part|previous)")
+MAX_JSON = 2**24  # bytes of a JSON file: an average card has 20 kB
+CONFIG_FILE, MODEL_FILE, PRIOR_FILE, CARD_FILE = FILES = (
+    *("config.json", "model.safetensors", "action_prior.safetensors", "card.json"),
+)
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used: the message names the file or tensor, what was found and what was expected."""
-
-
-class FolderInUseError(ValueError):
-    """Raised for a folder that another program is writing into."""
-
-
-@contextlib.contextmanager
-def sole_writer(folder: Path | str) -> Iterator[None]:
-    """Lock a folder for writing; the lock ends with the process. FolderInUseError if another program holds it."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise FolderInUseError(
-            f"{folder}: another program is writing into it; wait for its end, stop it, or choose another folder"
-        ) from None
-
-
-@contextlib.contextmanager
-def whole_folder(folder: Path | str) -> Iterator[Path]:
-    """Write a folder under a temporary name, then rename it: a kill or a full disk leaves the old one as it was.
-
-    Between two renames the old folder has another name; `recover` brings it back if the writer was killed there.
-    """
-    folder = recover(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft, previous = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("part", "previous"))
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    try:
-        yield draft
-        for path in draft.rglob("*"):
-            if path.is_file():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-        if folder.exists():
-            os.replace(folder, previous)
-        os.replace(draft, folder)
-        shutil.rmtree(previous, ignore_errors=True)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def recover(path: Path | str) -> Path:
-    """Clean up after writers of a folder or file that were killed, and return its path.
-
-    Half-written drafts are removed. A folder that was being replaced comes back: the new one where it was complete,
-    else the old one. What a running program writes at this moment is left alone.
-    """
-    path = Path(path)
-    if not path.parent.is_dir():
-        return path
-    for leftover in sorted(path.parent.glob(f".{glob.escape(path.name)}.*"), key=lambda found: found.suffix):
-        match = LEFTOVER.fullmatch(leftover.name)
-        if match is None or match["name"] != path.name or _is_being_written(leftover, int(match["pid"])):
-            continue
-        if match["kind"] == "previous" and not path.exists():
-            os.replace(leftover, path)
-        elif leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
-    return path
-
-
-def recover_all(folder: Path | str) -> None:
-    """`recover` everything in a folder."""
-    found = [LEFTOVER.fullmatch(path.name) for path in Path(folder).glob(".*.*")]
-    for name in {match["name"] for match in found if match}:
-        recover(Path(folder) / name)
-
-
-def _is_being_written(leftover: Path, pid: int) -> bool:
-    """Whether the process that made a draft still runs. One that started later only happens to have its number."""
-    try:
-        status = leftover.stat()
-        return psutil.Process(pid).create_time() <= max(status.st_mtime, status.st_ctime)
-    except (psutil.NoSuchProcess, FileNotFoundError):
-        return False
-
-
-@contextlib.contextmanager
-def whole_file(path: Path | str) -> Iterator[BinaryIO]:
-    """Write a file under a temporary name and then rename it: it appears complete or not at all.
-
-    A missing folder is made. A failure, such as a full disk, leaves an older file of this name as it was.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
-    try:
-        with draft.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -136,18 +66,27 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Write tensors to a safetensors file."""
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    """Write tensors to a safetensors file, in one step. UnwritableError where the disk refuses."""
+    with naming_failures(path, SafetensorError), draft_of(path) as draft:
+        draft.mkdir()  # a folder: a kill leaves a file of safetensors' own naming in it
+        file = draft / "file"
+        file.touch()
+        mode = file.stat().st_mode
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, file)
+        file.chmod(mode)  # what the umask says; safetensors lets nobody but the owner read
+        sync(file)
+        os.replace(file, path)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a checkpoint's JSON file; CheckpointError when it is missing, cut short, or of another format version."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; a checkpoint is a folder with config.json and *.safetensors")
+    _require_readable(path, MAX_JSON)
     try:
-        content = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not valid JSON ({error}); the checkpoint is damaged, use another") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise CheckpointError(
@@ -158,13 +97,84 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
-    """Read a safetensors file; CheckpointError when it is missing or damaged."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; a checkpoint is a folder with config.json and *.safetensors")
+    """Read a safetensors file; CheckpointError when it is missing, damaged, or may not be read."""
+    _require_readable(path)
     try:
         return load_file(path, device=str(device))
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except SafetensorError as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); the file is damaged, use another") from error
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; CheckpointError where one cannot even look, for want of permission for instance."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        raise _unreadable(path, error) from error
+
+
+def require_replaceable(folder: Path) -> None:
+    """CheckpointError unless there is nothing at `folder`, an empty folder, or a checkpoint and nothing else."""
+    if not os.path.lexists(folder):
+        return
+    with naming_failures(folder):
+        found = _foreign(folder)
+    if found is not None:
+        raise CheckpointError(
+            f"{folder}: found {found}, wanted nothing, an empty folder, or a checkpoint to replace; "
+            "nothing was overwritten, choose another folder"
+        )
+
+
+def _foreign(folder: Path) -> str | None:
+    """What is at `folder`, in words, if it is anything but an empty folder or a checkpoint."""
+    if folder.is_symlink():
+        return f"a link to {os.readlink(folder)}"
+    if not folder.is_dir():
+        return "a file"
+    names = sorted(os.listdir(folder))
+    foreign = [name for name in names if name not in FILES]
+    try:
+        if names and not foreign:
+            read_json(folder / CONFIG_FILE)
+    except CheckpointError:
+        foreign = names
+    more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+    return f"a folder with {', '.join(foreign[:3])}{more}" if foreign else None
+
+
+def _require_readable(path: Path, most: int | None = None) -> None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CheckpointError(
+            f"{path}: no such file; a checkpoint is a folder with config.json and *.safetensors"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError(f"{path}: found no regular file, wanted one; the checkpoint is damaged, use another")
+    if most is not None and status.st_size > most:
+        raise CheckpointError(
+            f"{path}: found {status.st_size:,} bytes, wanted {most:,} at most; use another checkpoint"
+        )
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:  # which safetensors would call a missing file
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> CheckpointError:
+    if isinstance(error, PermissionError):
+        return CheckpointError(
+            f"{path}: you may not read it; ask its owner for permission (chmod -R a+rX), or use another checkpoint"
+        )
+    return CheckpointError(f"{path}: cannot be read ({reason(error)}); use another checkpoint")
 
 
 def load_into(module: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from genie_lite.config import DataConfig
 from genie_lite.data.blocks import Block, Split, play_expert, play_policy, stream_frames
 from genie_lite.data.dataset import FrameDataset, open_dataset
-from genie_lite.data.errors import DatasetError
+from genie_lite.data.errors import DatasetError, looking_at
 from genie_lite.data.expert import BACK, SAVE_EVERY, TRIES
 from genie_lite.data.policies import POLICIES
 from genie_lite.data.procgen_games import FRAME_SHAPE, game_options, import_procgen
@@ -45,8 +45,9 @@ def collect(
     """
     path = Path(path)
     wanted = frames if frames is not None else getattr(data, f"{split}_frames")
-    if path.exists() and not resume:
-        raise DatasetError(f"{path}: exists already; delete it, choose another path, or pass resume=True")
+    with looking_at(path):
+        if path.exists() and not resume:
+            raise DatasetError(f"{path}: exists already; delete it, choose another path, or pass resume=True")
     if _collected(data, path, split) >= wanted:
         return open_dataset(path)
     import_procgen()
@@ -58,7 +59,8 @@ def collect(
 
 def _collected(data: DataConfig, path: Path, split: Split) -> int:
     """Frames of a complete dataset of these settings at `path`, else 0; DatasetError for anything else there."""
-    found = existing_attributes(path)
+    with looking_at(path):
+        found = existing_attributes(path)
     different = settings_differ(found, collection_settings(data, split)) if found else ""
     if different:
         raise DatasetError(f"{path}: videos of other settings ({different}); delete the folder or choose another path")

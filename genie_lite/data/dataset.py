@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from genie_lite.data.errors import DatasetError, MissingArrayError
+from genie_lite.data.errors import DatasetError, MissingArrayError, looking_at
 from genie_lite.data.fit import fit_frames
 from genie_lite.data.video import read_videos
 from genie_lite.data.zarr_group import ZarrGroup
@@ -154,9 +154,11 @@ def open_dataset(path: str | os.PathLike[str], frame_size: tuple[int, int] | Non
         dataset = _open_zarr(name)
         return dataset.resized(frame_size) if frame_size else dataset
     local = Path(name.removeprefix("file://"))
-    if not local.exists():
-        raise DatasetError(f"{local}: found nothing there, wanted a .zarr folder, a video or a folder of videos")
-    if local.is_dir() and any((local / file).exists() for file in (".zgroup", ".zattrs", ".zarray", "zarr.json")):
+    with looking_at(local):
+        if not local.exists():
+            raise DatasetError(f"{local}: found nothing there, wanted a .zarr folder, a video or a folder of videos")
+        files = set(os.listdir(local)) if local.is_dir() else set()
+    if files & {".zgroup", ".zattrs", ".zarray", "zarr.json"}:
         dataset = _open_zarr(str(local))
         return dataset.resized(frame_size) if frame_size else dataset
     frames, starts, attributes = read_videos(local, frame_size or (64, 64))

@@ -12,12 +12,11 @@ from genie_lite.config import Config
 from genie_lite.data.blocks import Split
 from genie_lite.data.collector import collect, collection_settings, settings_differ
 from genie_lite.data.dataset import FrameDataset, open_dataset
-from genie_lite.data.errors import DatasetError
+from genie_lite.data.errors import DatasetError, looking_at
 from genie_lite.data.procgen_games import import_procgen, procgen_available
 from genie_lite.data.zarr_group import read_attributes
-from genie_lite.data.zarr_store import unwritable
+from genie_lite.data.zarr_store import whole_dataset
 from genie_lite.machine import data_folder
-from genie_lite.storage import whole_folder
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +48,11 @@ def sample_dataset(
 def copy_sample(split: Split, folder: str | os.PathLike[str]) -> FrameDataset:
     """Copy the shipped videos of `split` to ``folder/<split>.zarr``, completely or not at all; DatasetError."""
     source, target = Path(sample_dataset(split).path), Path(folder) / f"{split}.zarr"
-    if target.exists():
-        raise DatasetError(f"{target}: exists already; delete it or choose another folder")
-    try:
-        with whole_folder(target) as draft:
-            shutil.copytree(source, draft, dirs_exist_ok=True)
-    except (OSError, shutil.Error) as error:
-        raise unwritable(target, error) from error
+    with looking_at(target):
+        if target.exists():
+            raise DatasetError(f"{target}: exists already; delete it or choose another folder")
+    with whole_dataset(target) as draft:
+        shutil.copytree(source, draft, dirs_exist_ok=True)
     return open_dataset(target)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageSequence
 
-from genie_lite.data.errors import DatasetError
+from genie_lite.data.errors import DatasetError, looking_at
 from genie_lite.data.fit import fit_frames
 
 SUFFIXES = (".mp4", ".gif", ".webm", ".mov", ".mkv", ".avi", ".m4v")
@@ -23,7 +23,8 @@ def read_videos(path: Path, frame_size: tuple[int, int] = (64, 64)) -> tuple[np.
     Returns frames uint8 [F, H, W, 3], episode_starts int64 [E], attributes. Frames are held in memory (12 KiB each at
     64x64): write hours of video once with `write_dataset` instead. DatasetError for a file that cannot be decoded.
     """
-    files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+    with looking_at(path):
+        files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
     if not files:
         raise DatasetError(
             f"{path}: found neither a Zarr group nor videos, wanted files ending in {', '.join(SUFFIXES)}"

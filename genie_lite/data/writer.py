@@ -11,7 +11,7 @@ import numpy as np
 from numcodecs import Blosc
 
 from genie_lite.data.chunk_buffer import ChunkBuffer
-from genie_lite.data.errors import DatasetError
+from genie_lite.data.errors import DatasetError, looking_at
 from genie_lite.data.zarr_group import ZarrGroup, read_attributes
 from genie_lite.data.zarr_metadata import RECOLLECT
 from genie_lite.data.zarr_store import (
@@ -24,10 +24,9 @@ from genie_lite.data.zarr_store import (
     put_in_place,
     remove_parts,
     replace_file,
-    unwritable,
+    whole_dataset,
     write_part,
 )
-from genie_lite.storage import whole_folder
 
 
 class DatasetWriter:
@@ -228,25 +227,23 @@ def write_dataset(
     """
     path = Path(path)
     exists = DatasetError(f"{path}: exists already; choose another path or delete it")
-    if path.exists():
-        raise exists
+    with looking_at(path):
+        if path.exists():
+            raise exists
     arrays = () if env_actions is None else ("env_actions",)
     actions = iter(() if env_actions is None else env_actions)
-    try:
-        with whole_folder(path) as draft:
-            writer: DatasetWriter | None = None
-            for number, episode in enumerate(episodes):
-                if np.ndim(episode) != 4 or len(episode) == 0:
-                    raise DatasetError(
-                        f"{path}: found episode {number} of shape {list(np.shape(episode))}, wanted frames [n, H, W, C]"
-                    )
-                height, width, channels = episode.shape[1:]
-                writer = writer or DatasetWriter(draft, (height, width, channels), attributes, arrays=arrays)
-                writer.append(episode, np.array([0]), **{name: next(actions, np.zeros(0)) for name in arrays})
-            if writer is None:
-                raise DatasetError(f"{path}: found no episode, wanted one or more")
-            writer.finish()
-            if path.exists():  # another program was quicker
-                raise exists
-    except OSError as error:
-        raise unwritable(path, error) from error
+    with whole_dataset(path) as draft:
+        writer: DatasetWriter | None = None
+        for number, episode in enumerate(episodes):
+            if np.ndim(episode) != 4 or len(episode) == 0:
+                raise DatasetError(
+                    f"{path}: found episode {number} of shape {list(np.shape(episode))}, wanted frames [n, H, W, C]"
+                )
+            height, width, channels = episode.shape[1:]
+            writer = writer or DatasetWriter(draft, (height, width, channels), attributes, arrays=arrays)
+            writer.append(episode, np.array([0]), **{name: next(actions, np.zeros(0)) for name in arrays})
+        if writer is None:
+            raise DatasetError(f"{path}: found no episode, wanted one or more")
+        writer.finish()
+        if path.exists():  # another program was quicker
+            raise exists

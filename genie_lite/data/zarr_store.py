@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genie_lite.data.errors import DatasetError
-from genie_lite.storage import FolderInUseError, sole_writer, whole_file
+from genie_lite.files import FolderInUseError, reason, sole_writer, whole_file, whole_folder
 
 FORMAT = "genie-lite frames"
 CHUNK_FRAMES = 32  # a 16-frame clip touches one or two chunks; twice the frames of a clip compress 15 % smaller
@@ -39,6 +39,22 @@ def writing(path: Path) -> Iterator[None]:
         except OSError as error:
             raise unwritable(path, error) from error
         yield
+
+
+@contextlib.contextmanager
+def whole_dataset(path: Path) -> Iterator[Path]:
+    """`files.whole_folder` for a dataset: DatasetError when the disk refuses, or when somebody else writes it too."""
+    try:
+        with whole_folder(path) as draft:
+            yield draft
+    except FolderInUseError as error:
+        raise DatasetError(str(error)) from error
+    except (OSError, DatasetError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__  # which names a file of the draft
+        if not isinstance(cause, OSError):
+            raise
+        again = "make room or choose another folder, and try again"
+        raise DatasetError(f"{path}: cannot be written ({reason(cause)}); {again}") from cause
 
 
 def write_part(path: Path, content: bytes) -> Path:
@@ -80,6 +96,6 @@ def remove_parts(path: Path) -> None:
 def unwritable(path: Path, error: OSError) -> DatasetError:
     """What to raise when the disk refuses to write `path`."""
     return DatasetError(
-        f"{path}: cannot be written ({error}); make room or choose another folder, then run the "
+        f"{path}: cannot be written ({reason(error)}); make room or choose another folder, then run the "
         "same command again: it goes on from the last finished block"
     )

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from genie_lite.evaluation.bootstrap import EvaluationError, Interval
+from genie_lite.files import whole_file
 
 COLUMNS = 13  # frames in a row of a filmstrip
 
@@ -66,8 +67,9 @@ class PlayTest:
     def to_json(self, path: str | Path) -> Path:
         """Write everything but the filmstrips as JSON; returns the path."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        with whole_file(path) as file:
+            file.write(text.encode())
         return path
 
     @classmethod
@@ -98,12 +100,12 @@ class PlayTest:
     def save_filmstrips(self, folder: str | Path) -> list[Path]:
         """Write a PNG for each script, named after it; returns their paths."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         paths = []
         for script in self.strips:
             picture = self.filmstrip(script)
             path = folder / f"{script.replace(' ', '-')}.png"
-            Image.fromarray(picture if picture.shape[-1] == 3 else picture[..., 0]).save(path)
+            with whole_file(path) as file:
+                Image.fromarray(picture if picture.shape[-1] == 3 else picture[..., 0]).save(file, "PNG")
             paths.append(path)
         return paths
 

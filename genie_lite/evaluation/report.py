@@ -112,7 +112,6 @@ class Report:
     def to_json(self, path: str | Path) -> Path:
         """Write everything as JSON to `path`; returns the path."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, self.to_dict())
         return path
 

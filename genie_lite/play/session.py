@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
-from genie_lite.play.interrupts import interrupts_postponed
+from genie_lite.interrupts import interrupts_postponed
 from genie_lite.play.keys import KeyController, controller_for
 from genie_lite.play.pictures import write_gif
 from genie_lite.play.prompts import Prompts, prompt_frames

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from genie_lite import storage
 from genie_lite.config import StageConfig
+from genie_lite.files import naming_failures
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class RunLog:
             self._columns = list(metrics)
             _write_rows(self.path, self.rows)
         else:
-            with self.path.open("a", newline="") as file:
+            with naming_failures(self.path), self.path.open("a", newline="") as file:
                 csv.DictWriter(file, self._columns).writerow(metrics)
         if self._events is not None:
             for key, value in metrics.items():

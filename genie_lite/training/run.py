@@ -53,8 +53,8 @@ class Run:
         self.states = folder / "state"
         self._first = distributed.rank() == 0
         if self._first:
-            storage.recover_all(folder)
-            storage.recover_all(self.states)
+            for place in (folder, self.states, folder / "samples"):
+                storage.recover_all(place)
         distributed.wait()
         self._settings = settings
         begin = self._saved = load_state(self.states, model, optimizers, settings)
@@ -79,9 +79,12 @@ class Run:
         return progress_of(self.stage, self.step, self.elapsed)
 
     def __enter__(self) -> Run:
-        self._interrupts.__enter__()
-        if self.step == 0:
-            self._sample()
+        with contextlib.ExitStack() as stack:
+            stack.push(self)
+            self._interrupts.__enter__()
+            if self.step == 0:
+                self._sample()
+            stack.pop_all()
         return self
 
     def __exit__(

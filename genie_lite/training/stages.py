@@ -19,6 +19,7 @@ from genie_lite import storage
 from genie_lite.api import Genie
 from genie_lite.config import COURSE_STAGES, Config, StageConfig, config_to_dict
 from genie_lite.data import FrameDataset
+from genie_lite.interrupts import interrupts_postponed
 from genie_lite.models import PatchTokenizer
 from genie_lite.training import distributed
 from genie_lite.training.checkpoint import newest_state
@@ -57,8 +58,8 @@ def train_tokenizer(
     state/ (for resuming). Called again with the same folder, training continues where it stopped. Under torchrun,
     processes train together (training.distributed); each returns the whole Genie.
 
-    Raises what `training.loop.fit` raises, FolderInUseError when another program trains into `run_dir`, and ValueError
-    when `start` does not fit.
+    Raises what `training.loop.fit` raises, FolderInUseError when another program trains into `run_dir`, UnwritableError
+    (an OSError) when it holds links or the disk is full, and ValueError when `start` does not fit.
     """
     distributed.join()
     run_dir, stage = Path(run_dir), config.training.tokenizer
@@ -177,7 +178,8 @@ def _train(
         if whole is not None:
             whole.requires_grad_(True).eval()
             whole.card["trained"] = sorted(set(trained))
-            whole.save(run_dir / "checkpoint")
+            with interrupts_postponed():
+                whole.save(run_dir / "checkpoint")
         distributed.wait()
         return genie if distributed.count() == 1 else Genie.load(run_dir / "checkpoint", where)
 
@@ -229,6 +231,16 @@ def _write_sample(path: Path, dataset: FrameDataset, make: Callable[[np.ndarray]
 
 @contextlib.contextmanager
 def _run_folder(run_dir: Path) -> Iterator[None]:
-    """Keep other programs from training into a folder."""
-    with contextlib.nullcontext() if distributed.rank() else storage.sole_writer(run_dir):
+    """Keep other programs from training into a folder, and training from writing anywhere else.
+
+    UnwritableError for a link in it, CheckpointError where its checkpoint could not be replaced in the end.
+    """
+    if distributed.rank():
+        yield
+        return
+    with storage.sole_writer(run_dir):
+        for path in run_dir.iterdir():
+            if path.is_symlink():
+                raise storage.UnwritableError(path, "it is a link, and training writes into its run folder alone")
+        storage.require_replaceable(run_dir / "checkpoint")
         yield

@@ -14,7 +14,20 @@ import genie_lite
 
 PACKAGE = Path(genie_lite.__file__).parent
 LAYERS = (
-    *("storage", "machine", "config", "nn", "models", "inference", "api", "data", "training", "evaluation"),
+    *(
+        "interrupts",
+        "files",
+        "storage",
+        "machine",
+        "config",
+        "nn",
+        "models",
+        "inference",
+        "api",
+        "data",
+        "training",
+        "evaluation",
+    ),
     *("ablations", "agents", "play", "course", "diagnostics"),
     "genie_lite",  # genie_lite/__init__.py, whose functions call the layers before it
     "cli",

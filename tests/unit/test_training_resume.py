@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,6 +101,44 @@ def test_ctrl_c_at_any_moment_finishes_the_step_or_leaves_it(config, dataset, tm
         assert [path.name for path in (tmp_path / "state").iterdir()] == [f"step-{done:07d}"]
     train_tokenizer(config, dataset, tmp_path, progress=False)
     assert_same_run(tmp_path, whole)
+
+
+def test_ctrl_c_is_as_before_when_training_fails_at_its_first_picture(config, dataset, tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+    sampled = load_config("tiny", {**STEPS, "training.tokenizer.sample_every": 1})
+    on_call(monkeypatch, stages, "_write_sample", 1, raising(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        train_tokenizer(sampled, dataset, tmp_path, progress=False)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.parametrize("moment", ["settings", "weights", "renaming", "removing"])
+def test_ctrl_c_in_the_last_save_waits_for_its_end(config, dataset, tmp_path, monkeypatch, whole, moment, presses):
+    """Where there was no checkpoint there is one, and an old one is never lost."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    if moment in ("settings", "weights"):
+        shutil.rmtree(run / "checkpoint")
+    owner, name = {"settings": (storage, "write_json"), "weights": (storage, "save_file"), "renaming": (os, "replace"),
+                   "removing": (shutil, "rmtree")}[moment]  # fmt: skip
+    real, pressed = getattr(owner, name), []
+
+    def wrapped(*arguments, **named):
+        result = real(*arguments, **named)
+        wanted = {"renaming": "previous", "removing": "previous"}.get(moment, "")
+        if not pressed and wanted in str(arguments):
+            pressed.append(True)
+            for _ in range(presses):
+                ctrl_c()
+        return result
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(owner, name, wrapped)
+        train_tokenizer(config, dataset, run, progress=False)
+    assert pressed
+    assert_same_run(run, whole)
+    assert not [path for path in run.rglob(".*") if path.name != ".lock"]
 
 
 def test_a_second_ctrl_c_does_not_cut_the_saving_short(config, dataset, tmp_path, monkeypatch, whole):
@@ -210,7 +249,7 @@ def resumed_with(whole: Path, tmp_path: Path, dataset: FrameDataset, **changes) 
     state = tmp_path / "run" / "state"
     state.parent.mkdir(exist_ok=True)
     if not state.exists():
-        state.symlink_to(whole / "state")
+        shutil.copytree(whole / "state", state)
     settings = {f"training.tokenizer.{name}": value for name, value in changes.items()}
     with pytest.raises(CheckpointError) as caught:
         train_tokenizer(load_config("tiny", {**STEPS, **settings}), dataset, tmp_path / "run", progress=False)
@@ -253,8 +292,6 @@ def test_resuming_on_another_tokenizer_names_it(config, dataset, tmp_path):
 
 def test_the_same_videos_elsewhere_are_the_same(whole, dataset, tmp_path):
     """And how long to train, what to write and how much to hold in memory may differ."""
-    import shutil
-
     shutil.copytree(dataset.path, tmp_path / "moved.zarr")
     shutil.copytree(whole, tmp_path / "run")
     free = {"steps": 14, "time_budget_minutes": 600.0, "log_every": 2, "sample_every": 7, "micro_batch": 1}
@@ -275,8 +312,6 @@ def test_the_same_videos_elsewhere_are_the_same(whole, dataset, tmp_path):
     ],
 )
 def test_a_damaged_state_is_named(whole, config, dataset, tmp_path, damage, message):
-    import shutil
-
     shutil.copytree(whole / "state", tmp_path / "state")
     damage(tmp_path / "state" / "step-0000012")
     with pytest.raises(CheckpointError, match=message):

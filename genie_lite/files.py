@@ -141,6 +141,8 @@ def draft_of(path: Path | str) -> Iterator[Path]:
     """
     with naming_failures(path):
         path = recover(os.path.abspath(path))
+        if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+            raise UnwritableError(path, "something there is no regular file, and would be replaced")
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
         _drafts.add(draft)

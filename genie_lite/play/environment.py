@@ -10,6 +10,8 @@ Gymnasium imports the module itself when it is named before a colon:
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +69,9 @@ class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
         seed: decides the prompt and every random number from here on. options: {"prompt": ...} starts from that
         prompt, which may be anything that `PlaySession` takes. Raises PromptError for a prompt that cannot be used.
         """
+        if not isinstance(options, Mapping | None) or set(options or {}) - {"prompt"}:
+            raise ValueError(f"options: found {reprlib.repr(options)}, wanted {{'prompt': ...}} or None")
         super().reset(seed=seed)
-        unknown = set(options or {}) - {"prompt"}
-        if unknown:
-            raise ValueError(f"options: found {sorted(unknown)}, wanted only 'prompt'")
         prompt = (options or {}).get("prompt", self._prompt)
         if prompt is None:
             prompt = self._draw_prompt()

@@ -178,10 +178,11 @@ class PlaySession:
         """Write what was played as a looping GIF, each pixel `scale` pixels wide, and return its path.
 
         last: only that many frames, the newest ones; None writes all. The file appears complete or not at all.
-        Raises ValueError for a scale or fps out of range and OSError when writing fails, for instance on a full disk.
+        Raises ValueError for a number out of range and OSError when writing fails, for instance on a full disk.
         """
+        count = 0 if last is None else _whole("last", last, 1)
         with self._lock:
-            frames = self._frames[-(last or 0) :]
+            frames = self._frames[-count:]
         return write_gif(frames, path, scale=scale, fps=fps)
 
     # ---------------------------------------------------------------------------------------------- speed

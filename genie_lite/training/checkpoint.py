@@ -19,8 +19,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import pydantic
 import torch
 import torch.distributed.checkpoint as dcp
 from safetensors import SafetensorError
@@ -29,6 +30,8 @@ from torch.distributed.checkpoint.state_dict import get_state_dict
 from torch.distributed.tensor import DTensor
 
 from genie_lite import storage
+from genie_lite.config.errors import explain
+from genie_lite.config.fields import Count, Number
 from genie_lite.training import distributed
 from genie_lite.training.run_settings import Settings, require_equal
 
@@ -43,6 +46,15 @@ class Position:
 
     step: int = 0
     elapsed: float = 0.0
+
+
+class _StateFile(pydantic.BaseModel, strict=True):
+    """`state.json`."""
+
+    step: Count
+    elapsed: Number
+    processes: Count
+    settings: dict[str, Any]
 
 
 def save_state(folder: Path, model: nn.Module, optimizers: Optimizers, position: Position, settings: Settings) -> Path:
@@ -80,10 +92,18 @@ def load_state(folder: Path, model: nn.Module, optimizers: Optimizers, settings:
             f"{state}: holds no settings, as states of earlier versions of genie-lite do; "
             "finish the run with the version that began it, or train in another run folder"
         )
-    require_equal(content["settings"], settings, state)
-    _read_tensors(state / "tensors", int(content["processes"]), _tensors(model, optimizers))
-    _restore_random(storage.read_tensors(state / "random.safetensors"), int(content["step"]), settings["seed"])
-    return Position(int(content["step"]), float(content["elapsed"]))
+    try:
+        saved = _StateFile.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise storage.CheckpointError(f"{state / 'state.json'}: {explain(error)}; the state is damaged") from error
+    require_equal(saved.settings, settings, state)
+    _read_tensors(state / "tensors", saved.processes, _tensors(model, optimizers))
+    random = state / "random.safetensors"
+    try:
+        _restore_random(storage.read_tensors(random), saved.step, settings["seed"])
+    except (KeyError, IndexError, RuntimeError, TypeError) as error:
+        raise storage.CheckpointError(f"{random}: holds no random states ({error}); the state is damaged") from error
+    return Position(saved.step, saved.elapsed)
 
 
 def newest_state(folder: Path) -> Path | None:

@@ -78,8 +78,9 @@ def test_wrong_use_is_named():
     env = GenieEnv(FakeGenie(), scenes())
     with pytest.raises(gymnasium.error.ResetNeeded, match="reset"):
         env.step(0)
-    with pytest.raises(ValueError, match="wanted only 'prompt'"):
-        env.reset(options={"level": 3})
+    for options in ({"level": 3}, 3, 1.5, "prompt", [["prompt"]], [{}]):
+        with pytest.raises(ValueError, match=r"options: found .*, wanted \{'prompt': ...\} or None"):
+            env.reset(options=options)
     with pytest.raises(PromptError):
         env.reset(options={"prompt": b"junk"})
     env.reset()

@@ -148,6 +148,11 @@ def test_a_failed_gif_leaves_the_old_one_and_nothing_else(session, tmp_path, mon
         {"fps": 90},
         {"fps": float("nan")},
         {"fps": "8"},
+        {"last": 0},
+        {"last": -1},
+        {"last": 1.5},
+        {"last": "3"},
+        {"last": [3]},
     ],
 )
 def test_gif_settings_are_checked(session, tmp_path, wrong):

@@ -161,6 +161,18 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(genie, tmp_path, n
     assert (tmp_path / name).exists()
 
 
+@pytest.mark.parametrize("kind", ["a pipe", "a link", "a folder"])
+def test_what_is_no_regular_file_is_not_replaced_by_one(genie, tmp_path, kind):
+    """Such as /dev/null, which root could replace."""
+    path = tmp_path / "world.gif"
+    {"a pipe": os.mkfifo, "a link": lambda path: path.symlink_to("/dev/null"), "a folder": Path.mkdir}[kind](path)
+    before = path.lstat()
+    for write in (gif, WRITERS["report.json"]):
+        with pytest.raises(UnwritableError, match="world.gif: cannot be written .something there is no regular file"):
+            write(genie, path)
+    assert path.lstat().st_ino == before.st_ino
+
+
 def test_a_full_disk_leaves_an_older_file_as_it_was(genie, tmp_path):
     gif(genie, tmp_path / "world.gif")
     before = everything(tmp_path)

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -301,6 +302,15 @@ def test_the_same_videos_elsewhere_are_the_same(whole, dataset, tmp_path):
     assert read_log(tmp_path / "run")["step"].tolist() == [*range(1, 13), 14]
 
 
+def with_field(state: Path, name: str, value: object) -> None:
+    content = storage.read_json(state / "state.json")
+    (state / "state.json").write_text(json.dumps({**content, name: value}))
+
+
+def with_random(state: Path, states: dict[str, torch.Tensor]) -> None:
+    storage.write_tensors(state / "random.safetensors", states)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -309,6 +319,14 @@ def test_the_same_videos_elsewhere_are_the_same(whole, dataset, tmp_path):
         (lambda state: (state / "random.safetensors").unlink(), "random.safetensors: no such file"),
         (lambda state: (state / "state.json").write_text("{"), "not valid JSON"),
         (lambda state: (state / "state.json").write_text('{"format_version": 1, "step": 3}'), "holds no settings"),
+        (lambda state: with_field(state, "step", None), "state.json: step: found None, wanted a whole number"),
+        (lambda state: with_field(state, "step", "\ud800"), "state.json: step: found "),
+        (lambda state: with_field(state, "elapsed", -1), "state.json: elapsed: found -1, wanted 0 or more"),
+        (lambda state: with_field(state, "processes", 0), "state.json: processes: found 0, wanted 1 or more"),
+        (lambda state: with_field(state, "settings", []), r"state.json: settings: found \[\]"),
+        (lambda state: with_random(state, {}), "random.safetensors: holds no random states"),
+        (lambda state: with_random(state, {"cpu": torch.zeros(1, 9, dtype=torch.uint8)}), "holds no random states"),
+        (lambda state: with_random(state, {"cpu": torch.zeros(1, 5056)}), "holds no random states"),
     ],
 )
 def test_a_damaged_state_is_named(whole, config, dataset, tmp_path, damage, message):

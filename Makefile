@@ -1,7 +1,7 @@
 # Everything a clone needs, from Python 3.11-3.14 and make alone. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help lab course ablation test bench lint format notebooks clean
+.PHONY: help lab course ablation test hostile bench lint format notebooks clean
 
 # The first Python on PATH that the package supports; `make lab PYTHON=/path/to/python` chooses another.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
@@ -13,6 +13,8 @@ ONLY ?=
 # `make ablation STUDY=latent-action SEEDS="0 1 2"`: which study, and the seeds of training.
 STUDY ?= tokenizer
 SEEDS ?= 0
+# How much `make hostile` tries.
+INPUTS ?= 6000
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e
@@ -36,6 +38,9 @@ ablation: $(VENV)/installed  ## repeat an ablation of the paper into runs/ablati
 
 test: $(VENV)/installed-test  ## unit, notebook and browser tests (browser: needs Chromium; skipped without, unless CI=true)
 	$(BIN)/python -m pytest --durations=10 --numprocesses auto --maxprocesses 4 --dist loadgroup tests
+
+hostile: $(VENV)/installed-test  ## throw hostile inputs at everything that reads (INPUTS=6000)
+	PYTHONPATH=.:tests $(BIN)/python -m hostile --inputs $(INPUTS)
 
 bench: $(VENV)/installed  ## how fast it is against a plain reference: tables, and runs/bench-PRESET.json
 	$(BIN)/python -m benchmarks.bench --preset $(PRESET) --json runs/bench-$(PRESET).json

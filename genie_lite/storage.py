@@ -38,6 +38,7 @@ __all__ = [
     "recover",
     "recover_all",
     "require_finite",
+    "require_readable",
     "require_replaceable",
     "require_shapes",
     "sole_writer",
@@ -80,7 +81,7 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a checkpoint's JSON file; CheckpointError when it is missing, cut short, or of another format version."""
-    _require_readable(path, MAX_JSON)
+    require_readable(path, MAX_JSON)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -98,7 +99,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
     """Read a safetensors file; CheckpointError when it is missing, damaged, or may not be read."""
-    _require_readable(path)
+    require_readable(path)
     try:
         return load_file(path, device=str(device))
     except OSError as error:
@@ -147,7 +148,8 @@ def _foreign(folder: Path) -> str | None:
     return f"a folder with {', '.join(foreign[:3])}{more}" if foreign else None
 
 
-def _require_readable(path: Path, most: int | None = None) -> None:
+def require_readable(path: Path, most: int | None = None) -> None:
+    """CheckpointError unless `path` is a regular file that may be read, of at most `most` bytes."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -126,9 +126,13 @@ def _tensors(model: nn.Module, optimizers: Optimizers) -> dict[str, Tensor]:
 
 def _read_tensors(folder: Path, files: int, tensors: dict[str, Tensor]) -> None:
     """Fill `tensors`, whole or shards, from files that `files` processes wrote."""
-    found = len(list(folder.glob("*.safetensors")))
-    if found != files:
-        raise storage.CheckpointError(f"{folder}: found {found} of {files} files; the state is damaged, use another")
+    found = list(folder.glob("*.safetensors"))
+    if len(found) != files:
+        raise storage.CheckpointError(
+            f"{folder}: found {len(found)} of {files} files; the state is damaged, use another"
+        )
+    for file in found:
+        storage.require_readable(file)
     try:
         reader = dcp.HuggingFaceStorageReader(str(folder))
         entries = cast("dict[str, dcp.TensorStorageMetadata]", reader.read_metadata().state_dict_metadata)

@@ -307,6 +307,12 @@ def with_field(state: Path, name: str, value: object) -> None:
     (state / "state.json").write_text(json.dumps({**content, name: value}))
 
 
+def with_pipes(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+        os.mkfifo(file)
+
+
 def with_random(state: Path, states: dict[str, torch.Tensor]) -> None:
     storage.write_tensors(state / "random.safetensors", states)
 
@@ -316,6 +322,7 @@ def with_random(state: Path, states: dict[str, torch.Tensor]) -> None:
     [
         (lambda state: next((state / "tensors").iterdir()).unlink(), "found 0 of 1 files"),
         (lambda state: next((state / "tensors").iterdir()).write_bytes(b"\0" * 100), "cannot be read"),
+        (lambda state: with_pipes(state / "tensors"), "found no regular file"),
         (lambda state: (state / "random.safetensors").unlink(), "random.safetensors: no such file"),
         (lambda state: (state / "state.json").write_text("{"), "not valid JSON"),
         (lambda state: (state / "state.json").write_text('{"format_version": 1, "step": 3}'), "holds no settings"),

@@ -1,0 +1,287 @@
+"""What hostile inputs have in common: each is made from a number alone, and is used or refused, soon and in its place.
+
+A border is a place where something comes in from outside: settings, pictures, checkpoints, … Its `attempts` turn a
+number into one hostile input in a folder, and use it. An input is at fault when it raises anything but the errors that
+the border documents, takes over LONGEST seconds, or writes outside its folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import faulthandler
+import os
+import shutil
+import signal
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+LONGEST = 10.0  # seconds that one input may take
+MEMORY = 2 * 2**30  # bytes that all inputs of a process may add
+VALUES = (
+    None, True, False, 0, -1, 1, 2, 3, 7, 2**31, 2**63, 2**64, 10**30, 0.5, 1.5, -0.1, 1e-300, 1e300,
+    float("nan"), float("inf"), -float("inf"), "", "x", "0", "1e3", "auto", "laptop", "|O", "<f8", "<U9", "../..",
+    "/dev/zero", "a\0b", "\ud800", "é", "a" * 10_000, [], [0], [-1], [1, 2, 3], [None, None], [2**60] * 4, [[[[[]]]]],
+    [150, 64, 64, 2**30], {}, {"id": "pickle"}, {"id": "blosc"}, [{"id": "pickle"}], {"id": "blosc", "cname": 3},
+    {"dx": 1, "dy": 2}, {"": None}, {"a": {"b": {"c": []}}},
+)  # fmt: skip
+
+
+class Border:
+    """A place where something comes in. `refusals` are the exceptions that it documents."""
+
+    name: ClassVar[str]
+    refusals: ClassVar[tuple[type[BaseException], ...]] = (ValueError,)
+
+    def __init__(self, home: Path) -> None:
+        """Prepare what is sound, in `home`; no input may change it."""
+        self.home = home
+
+    def attempts(self, number: int, rng: np.random.Generator, folder: Path) -> Iterator[Callable[[], object]]:
+        """Make input `number` in `folder`, and yield what is to be done with it."""
+        raise NotImplementedError
+
+
+class Fault(AssertionError):
+    """An input that was neither used nor refused as documented."""
+
+
+@dataclass
+class Tally:
+    """What became of the inputs of a border."""
+
+    border: str
+    inputs: int = 0
+    accepted: int = 0
+    refused: int = 0
+    seconds: float = 0.0
+    slowest: float = 0.0
+    faults: list[str] = field(default_factory=list)
+
+
+def throw(kind: type[Border], numbers: Iterator[int] | range, home: Path) -> Tally:
+    """Throw inputs at a border; `home` is an empty folder."""
+    tally, began = Tally(kind.name), time.monotonic()
+    (home / "sound").mkdir(parents=True)
+    border = kind(home / "sound")
+    before, place = _snapshot(home), os.getcwd()
+    for number in numbers:
+        rng = np.random.default_rng([number, zlib.crc32(kind.name.encode())])
+        folder = home / "input"
+        folder.mkdir()
+        os.chdir(folder)
+        start, outcome = time.monotonic(), "accepted"
+        try:
+            with _written_outside(folder) as written:
+                for action in border.attempts(number, rng, folder):
+                    outcome = _attempt(action, kind.refusals)
+            if written:
+                raise Fault(f"wrote outside its folder: {sorted(written)[:3]}")
+        except Fault as fault:
+            outcome = ""
+            tally.faults.append(f"{kind.name} {number}: {fault}")
+        tally.inputs += 1
+        tally.accepted += outcome == "accepted"
+        tally.refused += outcome == "refused"
+        tally.slowest = max(tally.slowest, time.monotonic() - start)
+        os.chdir(place)
+        shutil.rmtree(folder)
+        if _snapshot(home) != before:
+            tally.faults.append(f"{kind.name} {number}: changed what is beside its folder")
+            break
+    tally.seconds = time.monotonic() - began
+    return tally
+
+
+def _attempt(action: Callable[[], object], refusals: tuple[type[BaseException], ...]) -> str:
+    start = time.monotonic()
+    try:
+        with _alarm():
+            action()
+        outcome = "accepted"
+    except refusals as error:
+        # A bare ValueError is the package's own; its subclasses, such as UnicodeDecodeError, come from elsewhere.
+        if not any(type(error) is kind or (kind is not ValueError and isinstance(error, kind)) for kind in refusals):
+            if not type(error).__module__.startswith("genie_lite"):
+                raise Fault(f"{type(error).__name__}: {error}") from error
+        if not str(error):
+            raise Fault("an error that says nothing") from error
+        outcome = "refused"
+    except Fault:
+        raise
+    except Exception as error:
+        raise Fault(f"{type(error).__name__}: {error}") from error
+    if time.monotonic() - start > LONGEST:
+        raise Fault(f"took {time.monotonic() - start:.0f} seconds")
+    return outcome
+
+
+@contextlib.contextmanager
+def _alarm() -> Iterator[None]:
+    """Interrupt what waits for ever; what swallows the interrupt is found by its duration, or ends the process."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"took over {LONGEST:.0f} seconds")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    faulthandler.dump_traceback_later(12 * LONGEST, exit=True)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        faulthandler.cancel_dump_traceback_later()
+
+
+# ------------------------------------------------------------------------------------------ where it may write
+
+_inside: str | None = None  # the folder of the input under way
+_outside: set[str] = set()
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_TARGETS = {"os.rename": 1, "os.symlink": 1, "os.link": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0,
+            "os.truncate": 0, "os.chmod": 0}  # fmt: skip
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    """Hear of every file that Python opens for writing, makes, renames or removes."""
+    if _inside is None:
+        return
+    if event == "open":
+        path, flags = arguments[0], arguments[2]
+        if not isinstance(flags, int) or not flags & _WRITING:
+            return
+    elif event in _TARGETS and arguments[-1] in (-1, None, *((arguments[-1],) if event == "os.truncate" else ())):
+        path = arguments[_TARGETS[event]]  # unless it is relative to an open folder
+    else:
+        return
+    if not isinstance(path, (str, bytes, os.PathLike)) or (event == "os.mkdir" and os.path.lexists(path)):
+        return
+    with contextlib.suppress(ValueError):
+        where = os.path.realpath(os.path.dirname(os.path.abspath(os.fsdecode(path))))
+        if event == "open" and not arguments[2] & getattr(os, "O_NOFOLLOW", 0):
+            where = os.path.realpath(os.fsdecode(path))
+        if where != _inside and not where.startswith((_inside + os.sep, "/dev/null", "/proc/self")):
+            if "__pycache__" not in where:
+                _outside.add(where)
+                if "HOSTILE_TRACE" in os.environ:
+                    faulthandler.dump_traceback()
+
+
+@contextlib.contextmanager
+def _written_outside(folder: Path) -> Iterator[set[str]]:
+    """The files outside `folder` that the body opens for writing, makes, or removes."""
+    global _inside
+    if _audit not in _hooks:
+        sys.addaudithook(_audit)  # for good: there is no way back
+        _hooks.append(_audit)
+    _outside.clear()
+    _inside = os.path.realpath(folder)
+    try:
+        yield _outside
+    finally:
+        _inside = None
+
+
+_hooks: list[Any] = []
+
+
+def _snapshot(home: Path) -> dict[str, tuple[int, int, int]]:
+    """Size and times of everything beside the folder of inputs."""
+    found = {}
+    for place, _, files in os.walk(home):
+        for name in files:
+            status = os.lstat(os.path.join(place, name))
+            found[os.path.join(place, name)] = (status.st_size, status.st_mtime_ns, status.st_ino)
+    return found
+
+
+# --------------------------------------------------------------------------------------------- ways to do damage
+
+
+def value(rng: np.random.Generator) -> Any:
+    """Anything that JSON, YAML or Python can say."""
+    kind = rng.random()
+    if kind < 0.1:
+        return int(rng.integers(-5, 200))
+    if kind < 0.15:
+        return float(rng.normal() * 10.0 ** rng.integers(-3, 4))
+    return copy.deepcopy(VALUES[rng.integers(len(VALUES))])
+
+
+def damaged_bytes(content: bytes, rng: np.random.Generator) -> bytes:
+    """Bits flipped, bytes changed, left out, put in or repeated, or an end cut off; often near the beginning."""
+    data = bytearray(content)
+    for _ in range(int(rng.integers(1, 5))):
+        if not data:
+            return bytes(data)
+        at = int(rng.integers(len(data) if rng.random() < 0.5 else min(len(data), 64)))
+        length = int(rng.integers(1, 200))
+        match rng.integers(7):
+            case 0:
+                data[at] ^= 1 << int(rng.integers(8))
+            case 1:
+                data[at] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF]))
+            case 2:
+                del data[at : at + length]
+            case 3:
+                data[at:at] = rng.bytes(length)
+            case 4:
+                data[at : at + 4] = int(rng.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1])).to_bytes(4, "little")
+            case 5:
+                data[at:at] = data[at : at + length]
+            case _:
+                if rng.random() < 0.3:
+                    del data[at:]
+    return bytes(data)
+
+
+def damaged_tree(tree: Any, rng: np.random.Generator) -> Any:
+    """JSON with one value changed, or one key left out or renamed; now and then something else altogether."""
+    if rng.random() < 0.05:
+        return value(rng)
+    target = tree
+    while isinstance(target, (dict, list)) and len(target):
+        keys = list(target) if isinstance(target, dict) else list(range(len(target)))
+        key = keys[rng.integers(len(keys))]
+        if not isinstance(target[key], (dict, list)) or rng.random() < 0.4:
+            if isinstance(target, dict) and rng.random() < 0.2:
+                kept = target.pop(key)
+                if rng.random() < 0.5:
+                    target[str(key) + "x"] = kept
+            else:
+                target[key] = value(rng)
+            break
+        target = target[key]
+    return tree
+
+
+def replace_by_another_thing(file: Path, rng: np.random.Generator, elsewhere: Path) -> None:
+    """A folder, a pipe or a link where a file was, or nothing."""
+    file.unlink()
+    match rng.integers(6):
+        case 0:
+            file.mkdir()
+        case 1 if hasattr(os, "mkfifo"):
+            os.mkfifo(file)
+        case kind if kind > 1:
+            file.symlink_to(["/dev/zero", str(file.parent), "nowhere", str(elsewhere)][kind - 2])
+
+
+def peak_memory() -> int:
+    """Bytes that this process held at most so far; 0 where that is not known."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -98,7 +98,7 @@ def play(bench: Bench, seconds: float) -> Report:
         sampling = dataclasses.replace(rollout.sampling, ordering="random")
         contenders = {
             "ours": _player(rollout),
-            "plain": _plain_player(PlainPlay(plain, pixels, sampling, 0, crop=True)),
+            "plain": _plain_player(PlainPlay(plain, pixels, sampling, seed=0)),
         }
         rates = bench.turns(contenders, seconds / (len(wanted) + 1))
         frames = {name: summary(rate) for name, rate in rates.items()}
@@ -135,10 +135,10 @@ def _player(rollout: Rollout) -> Work:
 
 
 def _plain_player(world: PlainPlay) -> Work:
-    codes = world.plain.config.model.latent_action.codebook.num_codes
-
     def play_a_frame() -> float:
-        Genie.to_uint8(world.step(torch.tensor([world.position % codes], device=world.tokens.device)))
+        Genie.to_uint8(
+            world.step(torch.tensor([world.position % world.num_latent_actions], device=world.tokens.device))
+        )
         return 1.0
 
     return play_a_frame

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.plain import plain_copy, plain_step
+from benchmarks import one_page
+from benchmarks.plain import plain_copy
 from genie_lite.api import Genie
 from genie_lite.config import STAGES, Config, Stage, StageConfig
 from genie_lite.data import FrameDataset
@@ -65,17 +66,17 @@ class OurStep:
 
 
 class PlainStep:
-    """The plain reference's training step on one batch."""
+    """The plain reference's training step on one batch, of a stage of the course."""
 
     def __init__(self, config: Config, stage: Stage, frames: Tensor) -> None:
         settings: StageConfig = getattr(config.training, stage)
         self.plain = plain_copy(Genie(config)).to(frames.device).train()
-        self.stage, self.frames, self.clip = stage, frames, settings.grad_clip
+        self.stage, self.frames, self.clip = stage, frames, settings.grad_clip or float("inf")
+        self.model: nn.Module = getattr(self.plain, stage)
         rate = settings.max_lr / max(settings.warmup_steps, 1)  # the rate of a run's first step
         betas, decay = (settings.beta1, settings.beta2), settings.weight_decay
-        trained = self.plain.trained_by(stage).parameters()
-        self.optimizer = torch.optim.AdamW(trained, lr=rate, betas=betas, weight_decay=decay)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, betas=betas, weight_decay=decay)
 
     def __call__(self) -> float:
-        plain_step(self.plain, self.stage, self.frames, self.optimizer, self.clip)
+        one_page.update(self.model, self.plain.loss(self.stage, self.frames), self.optimizer, self.clip)
         return 1.0

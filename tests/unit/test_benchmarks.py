@@ -16,19 +16,21 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import flops
+from benchmarks import flops, one_page
 from benchmarks.measure import interleave, summary
-from benchmarks.plain import plain_copy, plain_step
+from benchmarks.plain import COMPARED, plain_copy, plain_weights
 from benchmarks.plain_play import PlainPlay
+from benchmarks.stages import stage_model
 from genie_lite import load_config
 from genie_lite.api import Genie
+from genie_lite.config import COURSE_STAGES
 from genie_lite.training.loop import training_step
 from genie_lite.training.losses import PARTS, genie_losses, tokenizer_losses
 from genie_lite.training.optim import build_optimizers
 
-# Two blocks, a window shorter than the videos, queries and values of different widths, codes that restart at once.
+# Two blocks, queries and values of different widths, codes that restart at once.
 SHAPE = {
-    "model.context_frames": 4,
+    "model.context_frames": 7,
     "model.tokenizer.decoder.num_layers": 2,
     "model.dynamics.transformer.num_layers": 2,
     "model.dynamics.transformer.qk_size": 12,
@@ -36,34 +38,13 @@ SHAPE = {
     "model.tokenizer.codebook.restart_after": 1,
     "model.latent_action.codebook.restart_after": 1,
 }
-PAPER = {
-    "model.latent_action.difference_input": False,
-    "model.latent_action.residual_output": False,
-    "model.tokenizer.codebook.normalize": False,
-    "model.tokenizer.codebook.update": "gradient",
-    "model.latent_action.codebook.update": "gradient",
-}
 
 
-PATCHES = {
-    "model.tokenizer.codes": "patches",
-    "model.tokenizer.patch_size": 8,
-    "model.tokenizer.codebook.latent_dim": 192,
-    "model.tokenizer.codebook.normalize": False,
-    "model.tokenizer.codebook.update": "fixed",
-    "model.tokenizer.codebook.restart_after": 0,
-    "model.dynamics.previous_input": True,
-    "model.dynamics.corruption": 0.4,
-    "model.dynamics.loss_share": 0.5,
-    "model.latent_action.loss": "relative",
-}
-
-
-@pytest.fixture(scope="module", params=[SHAPE, SHAPE | PAPER, SHAPE | PATCHES], ids=["course", "paper", "patches"])
-def genie(request) -> Genie:
+@pytest.fixture(scope="module")
+def genie() -> Genie:
     """A Genie in float32 whose every parameter is away from its start (fresh blocks are the identity)."""
     torch.manual_seed(0)
-    genie = Genie(load_config("tiny", request.param))
+    genie = Genie(load_config("tiny", SHAPE | COMPARED))
     with torch.no_grad():
         for parameter in genie.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -105,13 +86,20 @@ def test_the_plain_models_compute_what_the_packages_do(genie, frames):
     torch.testing.assert_close(losses[0], losses[1].loss, atol=1e-4, rtol=0)
 
 
-def test_a_variant_that_the_reference_does_not_have_is_refused():
-    for settings in ({"model.latent_action.inputs": "tokens"}, {"model.tokenizer.attention": "full"}):
-        with pytest.raises(ValueError, match="the plain reference does not have this variant"):
-            plain_copy(Genie(load_config("tiny", settings)))
+def test_a_setting_that_the_reference_does_not_have_is_refused():
+    for key, value in (
+        ("model.latent_action.inputs", "tokens"),
+        ("model.tokenizer.attention", "full"),
+        ("model.dynamics.past", "complete"),
+    ):
+        with pytest.raises(ValueError, match=f"{key}: found '{value}'.*the plain reference has nothing else"):
+            plain_copy(Genie(load_config("tiny", {key: value})))
+    for preset in ("laptop", "coinrun", "paper"):
+        with pytest.raises(ValueError, match="the plain reference has nothing else"), torch.device("meta"):
+            plain_copy(Genie(load_config(preset)))
 
 
-@pytest.mark.parametrize("stage", ["tokenizer", "genie"])
+@pytest.mark.parametrize("stage", COURSE_STAGES)
 def test_a_plain_training_step_does_what_the_packages_does(genie, frames, stage):
     """Same losses' gradients, same optimiser: after two steps of AdamW, the same weights and codebooks."""
     settings = dataclasses.replace(
@@ -120,24 +108,23 @@ def test_a_plain_training_step_does_what_the_packages_does(genie, frames, stage)
     ours = Genie(genie.config).train()
     ours.load_state_dict(genie.state_dict())
     plain = plain_copy(ours)
-    if stage == "tokenizer":
-        model: torch.nn.Module = ours.tokenizer
-    else:
-        ours.tokenizer.requires_grad_(False)
-        model = torch.nn.ModuleDict({part: getattr(ours, part) for part in PARTS})
+    for part in {"tokenizer", "latent_action", "dynamics"} - {stage}:
+        getattr(ours, part).requires_grad_(False)
+    model = stage_model(ours, stage)
     optimizers = build_optimizers(model, settings)
     betas = (settings.beta1, settings.beta2)
-    adamw = torch.optim.AdamW(plain.trained_by(stage).parameters(), lr=1e-3, betas=betas, weight_decay=0.01)
+    trained = getattr(plain, stage)
+    adamw = torch.optim.AdamW(trained.parameters(), lr=1e-3, betas=betas, weight_decay=0.01)
     for _ in range(2):
 
         def losses(x):
-            return tokenizer_losses(ours.tokenizer, x) if stage == "tokenizer" else genie_losses(ours, x)
+            return tokenizer_losses(ours.tokenizer, x) if stage == "tokenizer" else genie_losses(ours, x, (stage,))
 
         torch.manual_seed(1)  # the mask, and codes that restart
         training_step(model, losses, frames, optimizers, settings)
         torch.manual_seed(1)
-        plain_step(plain, stage, frames, adamw, settings.grad_clip)
-    for name, value in plain_copy(ours).state_dict().items():
+        one_page.update(trained, plain.loss(stage, frames), adamw, settings.grad_clip)
+    for name, value in plain_weights(ours).items():
         # Adam divides by a gradient's size, so what is noise about zero may differ by more than rounding.
         far = (plain.state_dict()[name] - value).abs().float() > 1e-4
         assert far.float().mean() < 0.01, name
@@ -150,17 +137,14 @@ def test_play_with_the_cache_equals_plain_play_without(genie, videos, frames, st
     """Equal tokens from equal random numbers: a random order of unmasking, and a number that decides each token."""
     actions = np.array([[0, 1, 2, 3, 4, 5, 0], [5, 4, 3, 2, 1, 0, 5]])
     rollout = genie.rollout(videos[:, :2], maskgit_steps=steps, temperature=temperature, seed=7)
-    exact, cropped = (
-        PlainPlay(plain_copy(genie), frames[:, :2], rollout.sampling, seed=7, crop=crop) for crop in (False, True)
-    )
+    plain = PlainPlay(plain_copy(genie), frames[:, :2], rollout.sampling, seed=7)
     for t in range(actions.shape[1]):
         frame = rollout.step(actions[:, t])
-        replayed = exact.step(torch.from_numpy(actions[:, t]))
-        assert torch.equal(exact.tokens[:, -1], rollout.tokens), f"frame {t + 2}"
-        assert np.abs(Genie.to_uint8(replayed).astype(int) - frame).max() <= 1
-        cropped.step(torch.from_numpy(actions[:, t]))
-        assert t + 3 > genie.context_frames or torch.equal(cropped.tokens, exact.tokens)
-    assert cropped.tokens.shape[1] == genie.context_frames
+        replayed = plain.step(torch.from_numpy(actions[:, t]))
+        if t + 3 <= genie.context_frames:  # beyond, the page forgets what its window has left behind
+            assert torch.equal(plain.tokens[:, -1], rollout.tokens), f"frame {t + 2}"
+            assert np.abs(Genie.to_uint8(replayed).astype(int) - frame).max() <= 1
+    assert plain.tokens.shape[1] == genie.context_frames
 
 
 @pytest.mark.parametrize("stage", ["tokenizer", "latent_action", "dynamics", "genie"])
@@ -183,11 +167,10 @@ def test_the_formula_counts_what_pytorch_counts(preset, stage):
     assert flops.step_flops(config, stage) == pytest.approx(counter.get_total_flops(), rel=0.02)
 
 
-def test_plain_play_draws_tokens_with_their_probabilities(genie, frames):
-    sampling = dataclasses.replace(genie.config.sampling, temperature=0.7)
-    play = PlainPlay(plain_copy(genie), frames, sampling, seed=0, crop=True)
+def test_the_page_draws_tokens_with_their_probabilities():
     logits = torch.tensor([0.0, 1.0, 2.0])
-    shares = play.draw(logits.expand(1, 100_000, 3), torch.rand(1, 100_000)).flatten().bincount(minlength=3) / 100_000
+    drawn = one_page.draw(logits.expand(1, 100_000, 3), 0.7, torch.rand(1, 100_000))
+    shares = drawn.flatten().bincount(minlength=3) / 100_000
     torch.testing.assert_close(shares, (logits / 0.7).softmax(0), atol=0.01, rtol=0)
 
 

@@ -43,13 +43,15 @@ def frame_features(
 
 def remember(
     model: DynamicsModel, tokens: Tensor, action_vectors: Tensor, cache: KVCache, past: Tensor | None = None
-) -> None:
+) -> Tensor:
     """Write the newest frame's complete tokens [B, N] into the cache, where later frames will attend to them.
+
+    Returns the features of these tokens, [B·N, D], of which a model trained with a complete past reads its prior.
 
     action_vectors [B, 1, latent_dim] lead to it, [B, 0, latent_dim] to the first frame; `past` [B, 1, N] are the tokens
     of the frame before, None if there is none.
     """
-    frame_features(model, tokens, model.context(action_vectors, 1, past), cache)
+    return frame_features(model, tokens, model.context(action_vectors, 1, past), cache)
 
 
 def decode_frame(tokenizer: VideoTokenizer, tokens: Tensor, cache: KVCache) -> Tensor:

@@ -19,6 +19,7 @@ from genie_lite.inference.kv_cache import KVCache, Slots
 from genie_lite.inference.maskgit import sample_frame
 from genie_lite.inference.one_frame import decode_frame, remember
 from genie_lite.models import GenieModel
+from genie_lite.models.complete_past import CompletePastDynamicsModel
 
 UNDO_STEPS = 64
 
@@ -32,6 +33,7 @@ class _Past(NamedTuple):
     tokens: Tensor
     frame: np.ndarray
     shown: Shown | None
+    log_prior: Tensor | None
 
 
 class Rollout:
@@ -60,6 +62,7 @@ class Rollout:
         self.tokens: Tensor  # of the newest frame, [B, N]
         self.frame: np.ndarray  # the newest frame, uint8 [B, H, W, C]
         self.decoding: list[Tensor] = []  # its tokens [B, N] after each MaskGIT step
+        self._log_prior: Tensor | None = None  # [B, A]
         self._generator = torch.Generator(model.device)
         self._dynamics_cache = KVCache(model.context_frames)
         self._decoder_cache = KVCache(model.context_frames)
@@ -75,6 +78,16 @@ class Rollout:
     def position(self) -> int:
         """Index of the newest frame, counted from the first prompt frame."""
         return self._dynamics_cache.position - 1
+
+    @property
+    def log_prior(self) -> np.ndarray | None:
+        """Log-probability of each latent action that may come next, float64 [B, A]; None for a world without a prior.
+
+        It costs next to nothing where the dynamics model learned the prior: its features of the newest frame are at
+        hand. It then knows the whole window, while `ActionPrior` reads a few frames. A prior that is a network of its
+        own is not read here.
+        """
+        return None if self._log_prior is None else self._log_prior.to(torch.float64).cpu().numpy()
 
     def step(self, latent_actions: np.ndarray | list[int] | int) -> np.ndarray:
         """Take one latent action [B] in each world, and return the new frames, uint8 [B, H, W, C].
@@ -109,7 +122,7 @@ class Rollout:
     def _remember(self) -> _Past:
         guess = self._guess.snapshot() if self._guess else None
         slots = (self._dynamics_cache.snapshot(), self._decoder_cache.snapshot())
-        return _Past(self._dynamics_cache.position, *slots, self.tokens, self.frame, guess)
+        return _Past(self._dynamics_cache.position, *slots, self.tokens, self.frame, guess, self._log_prior)
 
     def _return_to(self, past: _Past) -> None:
         with torch.inference_mode():
@@ -117,7 +130,7 @@ class Rollout:
             self._decoder_cache.rewind(past.decoder, past.position)
             if self._guess and past.shown:
                 self._guess.rewind(past.shown)
-        self.tokens, self.frame = past.tokens, past.frame
+        self.tokens, self.frame, self._log_prior = past.tokens, past.frame, past.log_prior
 
     def _read_prompt(self, frames: Tensor) -> None:
         tokens = self.model.tokenizer.encode(frames)
@@ -131,7 +144,10 @@ class Rollout:
 
     def _append(self, tokens: Tensor, action_vectors: Tensor, past: Tensor | None) -> None:
         """Make complete tokens [B, N] the newest frame: run them once more, for the caches, and decode them."""
-        remember(self.model.dynamics, tokens, action_vectors, self._dynamics_cache, past)
+        dynamics = self.model.dynamics
+        features = remember(dynamics, tokens, action_vectors, self._dynamics_cache, past)
+        if isinstance(dynamics, CompletePastDynamicsModel) and self.model.action_prior_network is None:
+            self._log_prior = dynamics.prior(features.view(len(tokens), 1, -1, features.shape[-1]))[:, 0]
         self._dynamics_cache.advance()
         pixels = decode_frame(self.model.tokenizer, tokens, self._decoder_cache)
         self._decoder_cache.advance()

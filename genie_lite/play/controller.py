@@ -75,6 +75,7 @@ class Controller:
             )
         self.genie = genie
         self.prior: Prior | None = genie.action_prior if prior == "world" else prior
+        self.uses_world_prior = prior == "world" and self.prior is not None  # then a rollout's `log_prior` will do
         self.weight = weight
         self.foresight: Foresight | None = None if self.prior is None else getattr(genie, "foresight", None)
         shares = np.array([label.share or 0.0 for label in labels])
@@ -96,12 +97,15 @@ class Controller:
         """Names of the keys, "none" for no key at all."""
         return tuple(INTENTIONS)
 
-    def latent_actions(self, frames: np.ndarray, keys: str | Sequence[str]) -> np.ndarray:
+    def latent_actions(
+        self, frames: np.ndarray, keys: str | Sequence[str], *, log_prior: np.ndarray | None = None
+    ) -> np.ndarray:
         """The latent action of each world, int64 [B], given its key and its past frames uint8 [B, T, H, W, C].
 
-        `keys` is one name for each world, or one for all. Raises ValueError for an unknown name.
+        `keys` is one name for each world, or one for all. `log_prior` [B, A] takes the place of what the prior says of
+        the frames: `rollout.log_prior` of the rollout that made them. Raises ValueError for an unknown name.
         """
-        plausible = self.log_plausible(frames)
+        plausible = self.log_plausible(frames) if log_prior is None else log_prior
         names = [keys] * len(plausible) if isinstance(keys, str) else list(keys)
         if len(names) != len(plausible) or not set(names) <= set(INTENTIONS):
             raise ValueError(
@@ -115,9 +119,11 @@ class Controller:
             ruled_out[:] = False
         return np.where(ruled_out, -np.inf, plausible + self.weight * fit).argmax(1)
 
-    def autoplay(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def autoplay(
+        self, frames: np.ndarray, rng: np.random.Generator, *, log_prior: np.ndarray | None = None
+    ) -> np.ndarray:
         """A latent action for each world, int64 [B], drawn from the prior: the world plays by itself."""
-        plausible = self.log_plausible(frames)
+        plausible = self.log_plausible(frames) if log_prior is None else log_prior
         return (plausible + rng.gumbel(size=plausible.shape)).argmax(1)
 
     def log_plausible(self, frames: np.ndarray) -> np.ndarray:

@@ -87,7 +87,13 @@ class PlaySession:
             raise ActionError(f"key: found {key!r}, wanted one of {', '.join(self.controller.keys)}")
         with self._lock:
             past = self.known(self.genie.context_frames)
-        return int(self.controller.latent_actions(past[None], [key])[0])
+            prior = self.prior_at_hand()
+        return int(self.controller.latent_actions(past[None], [key], **prior)[0])
+
+    def prior_at_hand(self) -> dict[str, np.ndarray]:
+        """`log_prior` [1, A] for the controller, where it uses the world's prior and the rollout has read it already."""
+        found = self._rollout.log_prior if getattr(self.controller, "uses_world_prior", False) else None
+        return {} if found is None else {"log_prior": found}
 
     @functools.cached_property
     def controller(self) -> KeyController:

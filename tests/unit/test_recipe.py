@@ -325,6 +325,26 @@ def test_a_rollout_repeats_itself_after_undo(world, prompt_frames):
     ] * 3
 
 
+def test_the_prior_that_play_reads_is_that_of_training(world, monkeypatch):
+    monkeypatch.setattr(world, "precision", "float32")
+    prompt = some_clips(2, 3)
+    rollout = world.rollout(prompt, maskgit_steps=2, temperature=1.0)
+    np.testing.assert_allclose(rollout.log_prior, world.action_prior.log_probabilities(prompt), atol=1e-4)
+
+    priors, tokens = [rollout.log_prior], [*torch.from_numpy(np.moveaxis(world.encode(prompt), 1, 0))]
+    for action in ([0, 1], [2, 0]):
+        rollout.step(action)
+        priors.append(rollout.log_prior)
+        tokens.append(rollout.tokens)
+    actions = np.concatenate([world.infer_actions(prompt), [[0, 2], [1, 0]]], axis=1)
+    with world.inference(), torch.inference_mode():
+        vectors = world.latent_action.quantizer.lookup(torch.from_numpy(actions))
+        expected = world.dynamics.prior(world.dynamics.features(torch.stack(tokens, dim=1), vectors))
+    np.testing.assert_allclose(np.stack(priors, 1), expected[:, 2:].double().numpy(), atol=1e-4)
+    rollout.undo()
+    np.testing.assert_array_equal(rollout.log_prior, priors[1])
+
+
 @torch.inference_mode()
 def test_the_first_guess_in_play_is_that_of_training(world):
     frames = torch.from_numpy(some_clips(2, 6)).float() / 255

@@ -18,6 +18,7 @@ from genie_lite.inference.action_prior import ActionPrior
 from genie_lite.inference.arrays import frames_to_tensor, to_uint8, tokens_to_tensor
 from genie_lite.inference.compute import computing
 from genie_lite.inference.foresight import Foresight
+from genie_lite.inference.maskgit import Sampler
 from genie_lite.machine import data_folder
 from genie_lite.models import GenieModel
 from genie_lite.models.action_prior import ActionPriorNetwork
@@ -37,6 +38,7 @@ class Genie(GenieModel):
 
     precision: number format to compute in, "float32", "bfloat16", or "auto" for what suits the machine.
     threads: CPU threads to play on; None for what is robust (inference/compute.py says what that is, and why).
+    sampler: decides the tokens of a new frame (inference/maskgit.py); None for the one that the settings name.
     card: what is known of a trained world: data, time, hardware, metrics.
     """
 
@@ -44,6 +46,7 @@ class Genie(GenieModel):
         super().__init__(config)
         self.precision = "auto"
         self.threads: int | None = None
+        self.sampler: Sampler | None = None
         self.card: dict[str, Any] = {}
 
     @property
@@ -130,7 +133,10 @@ class Genie(GenieModel):
         chosen: dict[str, Any] = {"maskgit_steps": maskgit_steps, "temperature": temperature}
         chosen = {name: value for name, value in chosen.items() if value is not None}
         sampling = dataclasses.replace(self.config.sampling, **chosen)
-        return Rollout(self, prompt_frames, sampling, seed=seed, precision=self.precision, threads=self.threads)
+        return Rollout(
+            self, prompt_frames, sampling,
+            seed=seed, precision=self.precision, threads=self.threads, sampler=self.sampler,
+        )  # fmt: skip
 
     def inference(self) -> contextlib.AbstractContextManager[None]:
         """A context without gradients or learning codebooks, in `precision`, for calling the models themselves."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -17,6 +18,10 @@ from genie_lite.inference.kv_cache import KVCache
 from genie_lite.inference.one_frame import frame_features
 from genie_lite.models import DynamicsModel
 from genie_lite.models.complete_past import CompletePastDynamicsModel
+
+# From the model, the context [B, 1, N, D] of the newest frame, the cache of those before it, the settings and a random
+# generator to the frame's tokens [B, N] after each step.
+Sampler = Callable[[DynamicsModel, Tensor, KVCache, SamplingConfig, torch.Generator | None], list[Tensor]]
 
 
 @torch.no_grad()
@@ -28,16 +33,19 @@ def sample_frame(
     generator: torch.Generator | None = None,
     past: Tensor | None = None,
     guess: Tensor | None = None,
+    sampler: Sampler | None = None,
 ) -> list[Tensor]:
     """Sample the newest frame: its tokens [B, N] after each MaskGIT step, the last of them complete.
 
     action_vectors [B, 1, latent_dim] lead to that frame. `cache` holds the frames before it. Variants of the model read
-    `past`, the tokens [B, 1, N] of the last of them, or `guess`, a first guess [B, 1, H, W, C] of the frame.
+    `past`, the tokens [B, 1, N] of the last of them, or `guess`, a first guess [B, 1, H, W, C] of the frame. `sampler`
+    takes the place of the one that `sampling.ordering` names.
     """
     context = model.context(action_vectors, 1, past)
     if isinstance(model, CompletePastDynamicsModel):
         context = model.context(action_vectors, 1, guesses=guess)
-    sampler = sample_at_random if sampling.ordering == "random" else sample_by_confidence
+    if sampler is None:
+        sampler = sample_at_random if sampling.ordering == "random" else sample_by_confidence
     return sampler(model, context, cache, sampling, generator)
 
 
@@ -52,7 +60,7 @@ def sample_at_random(
 
     Which tokens a step will decide is known before it, so nothing is computed for the others in the last block.
     """
-    tokens = _masked_frame(model, context)
+    tokens = masked_frame(model, context)
     batch, count = tokens.shape
     order, points = torch.rand(2, batch, count, device=tokens.device, generator=generator)
     order = order.argsort(dim=-1)  # the last of these positions is decided first
@@ -80,7 +88,7 @@ def sample_by_confidence(
 
     Without the noise, tokens that copy the last frame would nearly always come first.
     """
-    tokens = _masked_frame(model, context)
+    tokens = masked_frame(model, context)
     # One draw is left out, as it was in earlier versions, so that the same seed still gives the same frames.
     torch.rand(2, *tokens.shape, device=tokens.device, generator=generator)
     history = []
@@ -97,7 +105,8 @@ def sample_by_confidence(
     return history
 
 
-def _masked_frame(model: DynamicsModel, context: Tensor) -> Tensor:
+def masked_frame(model: DynamicsModel, context: Tensor) -> Tensor:
+    """Tokens [B, N] of a frame in which all are masked, for its context [B, 1, N, D]."""
     batch, _, count, _ = context.shape
     return torch.full((batch, count), model.mask_token, device=context.device)
 
@@ -142,9 +151,16 @@ def most_confident(
 
     Gumbel noise times `noise` is added to the logarithm of the likelihood.
     """
-    points, uniform = torch.rand(2, *masked.shape, device=logits.device, generator=generator).clamp_min(1e-9)
-    drawn = draw_tokens(logits, temperature, points)
-    confidence = (logits / (temperature or 1.0)).log_softmax(dim=-1).gather(-1, drawn[..., None])[..., 0]
-    order = confidence - noise * (-uniform.log()).clamp_min(1e-9).log()
+    drawn, order = draw_with_confidence(logits, temperature, noise, generator)
     chosen = order.masked_fill(~masked, -float("inf")).topk(count, dim=-1).indices
     return chosen, drawn.gather(1, chosen)
+
+
+def draw_with_confidence(
+    logits: Tensor, temperature: float, noise: float = 0.0, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """A token [B, N] drawn from each of logits [B, N, K], and the logarithm of its likelihood, with Gumbel noise."""
+    points, uniform = torch.rand(2, *logits.shape[:-1], device=logits.device, generator=generator).clamp_min(1e-9)
+    drawn = draw_tokens(logits, temperature, points)
+    confidence = (logits / (temperature or 1.0)).log_softmax(dim=-1).gather(-1, drawn[..., None])[..., 0]
+    return drawn, confidence - noise * (-uniform.log()).clamp_min(1e-9).log()

@@ -16,7 +16,7 @@ from genie_lite.inference.arrays import actions_to_tensor, frames_to_tensor, to_
 from genie_lite.inference.compute import playing
 from genie_lite.inference.first_guess import FirstGuess, Shown
 from genie_lite.inference.kv_cache import KVCache, Slots
-from genie_lite.inference.maskgit import sample_frame
+from genie_lite.inference.maskgit import Sampler, sample_frame
 from genie_lite.inference.one_frame import decode_frame, remember
 from genie_lite.models import GenieModel
 from genie_lite.models.complete_past import CompletePastDynamicsModel
@@ -44,7 +44,7 @@ class Rollout:
     gives the same frame, and worlds that share a seed do not drift towards the same picture.
 
     sampling: MaskGIT's settings, None for the world's own. precision, threads: how to compute; "auto" and None take
-    what is quick and robust (inference/compute.py).
+    what is quick and robust (inference/compute.py). sampler: takes the place of the one that `sampling` names.
     """
 
     def __init__(
@@ -56,8 +56,9 @@ class Rollout:
         seed: int = 0,
         precision: str = "auto",
         threads: int | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
-        self.model, self.seed = model, seed
+        self.model, self.seed, self.sampler = model, seed, sampler
         self.sampling = sampling or model.config.sampling
         self.tokens: Tensor  # of the newest frame, [B, N]
         self.frame: np.ndarray  # the newest frame, uint8 [B, H, W, C]
@@ -103,7 +104,14 @@ class Rollout:
                 self._generator.manual_seed(frame_seed(self.seed, self._prompt_hash, before.position))
                 guess = self._guess.predict(vectors) if self._guess else None
                 self.decoding = sample_frame(
-                    self.model.dynamics, vectors, self._dynamics_cache, self.sampling, self._generator, past, guess
+                    self.model.dynamics,
+                    vectors,
+                    self._dynamics_cache,
+                    self.sampling,
+                    self._generator,
+                    past,
+                    guess,
+                    self.sampler,
                 )
                 self._append(self.decoding[-1], vectors, past)
             except BaseException:  # an interrupt or too little memory: then this step did not happen

@@ -78,8 +78,7 @@ class CompletePastDynamicsModel(ExtendedDynamicsModel):
         # Times 0 or 1, not left out: processes that train together must all have a gradient for every parameter.
         keep = torch.rand((), device=tokens.device, generator=generator) >= WITHOUT_GUESS
         seen, features = self.two_streams(past, present, action_vectors, guesses, keep)
-        logits = self.to_logits(features[counted])
-        loss = F.cross_entropy(logits.float(), tokens[:, 1:][counted])
+        logits, loss = self.masked_loss(features, tokens[:, 1:], counted)
         return DynamicsOutput(logits, F.pad(masked, (0, 0, 1, 0)), loss), self.prior(seen)
 
     def two_streams(

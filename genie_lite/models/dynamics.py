@@ -53,8 +53,8 @@ class DynamicsModel(nn.Module):
         """Mask tokens [B, T, N] at random and predict them: one training step's loss."""
         masked = self.draw_mask(tokens, generator)
         features = self.features(tokens.masked_fill(masked, self.mask_token), action_vectors)
-        logits = self.to_logits(features[masked])  # of masked tokens only: logits are the widest layer
-        return DynamicsOutput(logits, masked, F.cross_entropy(logits.float(), tokens[masked]))
+        logits, loss = self.masked_loss(features, tokens, masked)
+        return DynamicsOutput(logits, masked, loss)
 
     # -------------------------------------------------------------------------------------------------- Mask
 
@@ -90,6 +90,15 @@ class DynamicsModel(nn.Module):
     def features(self, tokens: Tensor, action_vectors: Tensor, past: Tensor | None = None) -> Tensor:
         """The transformer's output [B, T, N, D] for tokens [B, T, N], some of them masked."""
         return self.transformer(self.embed(tokens, self.context(action_vectors, tokens.shape[1], past)))
+
+    def masked_loss(self, features: Tensor, tokens: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [M, K] of the M masked tokens, and their mean cross-entropy in nats.
+
+        features [B, T, N, D] are the transformer's output, tokens [B, T, N] the right ones, masked is bool [B, T, N].
+        Only masked tokens get logits, since this is the widest layer.
+        """
+        logits = self.to_logits(features[masked])
+        return logits, F.cross_entropy(logits.float(), tokens[masked])
 
     def logits(self, tokens: Tensor, action_vectors: Tensor) -> Tensor:
         """Scores [B, T, N, K] at every position, for tokens that are complete except in the last frame."""

@@ -39,8 +39,8 @@ class ExtendedDynamicsModel(DynamicsModel):
             draw = torch.rand(tokens.shape, device=tokens.device, generator=generator)
             counted = masked & (draw < self.loss_share)
         features = self.features(seen.masked_fill(masked, self.mask_token), action_vectors, past=seen[:, :-1])
-        logits = self.to_logits(features[counted])
-        return DynamicsOutput(logits, masked, F.cross_entropy(logits.float(), tokens[counted]))
+        logits, loss = self.masked_loss(features, tokens, counted)
+        return DynamicsOutput(logits, masked, loss)
 
     def context(self, action_vectors: Tensor, num_frames: int, past: Tensor | None = None) -> Tensor:
         context = super().context(action_vectors, num_frames)

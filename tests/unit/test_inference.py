@@ -145,6 +145,25 @@ def test_tokens_are_drawn_with_their_probabilities():
     assert (draw_tokens(logits, 0, torch.rand(200_000)) == 2).all()
 
 
+@pytest.mark.parametrize("ordering", ["random", "confidence"])
+def test_a_world_may_have_a_sampler_of_its_own(genie, videos, monkeypatch, ordering):
+    """It is asked for every new frame, whatever ordering the settings name, and its last answer is the frame."""
+    asked = []
+
+    def sampler(model, context, cache, sampling, generator):
+        asked.append((sampling.ordering, context.shape[:2]))
+        return [maskgit.masked_frame(model, context), torch.full((2, 64), len(asked))]
+
+    settings = dataclasses.replace(genie.config, sampling=SamplingConfig(ordering=ordering))
+    monkeypatch.setattr(genie, "config", settings)
+    monkeypatch.setattr(genie, "sampler", sampler)
+    rollout = genie.rollout(videos[:, :2])
+    for step in (1, 2):
+        rollout.step([0, 1])
+        assert rollout.tokens.unique().tolist() == [step]
+    assert asked == [(ordering, (2, 1))] * 2
+
+
 def test_the_surest_masked_tokens_are_decided_first():
     peaks = torch.tensor([3.0, 9.0, 1.0, 5.0])  # of four positions; the surest is decided already
     logits = torch.zeros(1, 4, 3)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from genie_lite.course.checking import get_solution, verdict
 
 
-@pytest.mark.parametrize("name", ["05.1", "05.2", "05.3"])
+@pytest.mark.parametrize("name", ["05.1", "05.2", "05.3", "05.4"])
 def test_the_solution_passes_and_the_placeholder_is_not_answered(name: str) -> None:
     assert verdict(name, get_solution(name).answer).status == "right"
     assert verdict(name, lambda *arguments: None).status == "unanswered"
@@ -47,6 +48,15 @@ def shared_noise(B, T, N, low, high, rng) -> np.ndarray:
     hidden = rng.random((1, T, N)) < rng.uniform(low, high, (B, 1, 1))
     hidden[:, 0] = False
     return hidden
+
+
+def in_torch(answer: Callable) -> Callable:
+    """An answer whose random numbers come from NumPy, and whose mask becomes a tensor."""
+
+    def masked(B, T, N, low, high, generator) -> torch.Tensor:
+        return torch.from_numpy(answer(B, T, N, low, high, np.random.default_rng(generator.initial_seed())))
+
+    return masked
 
 
 MASKS: dict[str, tuple[Callable, str]] = {
@@ -99,8 +109,13 @@ MASKS: dict[str, tuple[Callable, str]] = {
 @pytest.mark.parametrize("name", MASKS)
 def test_a_wrong_mask_is_told_what_is_wrong(name: str) -> None:
     answer, words = MASKS[name]
-    found = verdict("05.1", answer)
+    found = verdict("05.1", in_torch(answer))
     assert found.status == "wrong" and words in found.message
+
+
+def test_a_mask_that_is_no_tensor_is_told_so() -> None:
+    found = verdict("05.1", lambda B, T, N, low, high, g: np.zeros((B, T, N), bool))
+    assert found.status == "wrong" and "expected a tensor" in found.message
 
 
 def clip_by_clip(B, T, N, low, high, rng) -> np.ndarray:
@@ -116,9 +131,76 @@ def binomial(B, T, N, low, high, rng) -> np.ndarray:
     return drawn & (np.arange(T) > 0)[None, :, None]
 
 
-@pytest.mark.parametrize("answer", [clip_by_clip, binomial])
+def uniform(B, T, N, low, high, generator) -> torch.Tensor:
+    rate = torch.empty(B, 1, 1).uniform_(low, high, generator=generator)
+    masked = torch.empty(B, T, N).uniform_(generator=generator) < rate
+    return torch.cat([torch.zeros(B, 1, N, dtype=torch.bool), masked[:, 1:]], dim=1)
+
+
+def bernoulli(B, T, N, low, high, generator) -> torch.Tensor:
+    rate = low + torch.rand(B, generator=generator) * (high - low)
+    masked = torch.bernoulli(rate[:, None, None].expand(B, T, N), generator=generator).bool()
+    return masked & (torch.arange(T) > 0)[:, None]
+
+
+@pytest.mark.parametrize("answer", [in_torch(clip_by_clip), in_torch(binomial), uniform, bernoulli])
 def test_other_ways_to_draw_the_mask_are_right_too(answer: Callable) -> None:
     assert verdict("05.1", answer).status == "right"
+
+
+def loss_of(loss: Callable, logits: Callable = lambda x, m, f: f(x[m])) -> Callable:
+    """An answer to 05.2 with another loss of (all logits [B, T, N, K], tokens, masked), or other logits."""
+    return lambda x, tokens, m, to_logits: (logits(x, m, to_logits), loss(to_logits(x), tokens, m))
+
+
+def entropy(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of each token."""
+    return -logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
+
+
+def right_loss(logits, tokens, m):
+    return entropy(logits, tokens)[m].mean()
+
+
+LOSSES: dict[str, Callable] = {
+    "counts all tokens": loss_of(lambda x, z, m: entropy(x, z).mean()),
+    "counts the *visible* tokens": loss_of(lambda x, z, m: entropy(x, z)[~m].mean()),
+    "That is a sum": loss_of(lambda x, z, m: entropy(x, z)[m].sum()),
+    "divided by the number of all tokens": loss_of(lambda x, z, m: (entropy(x, z) * m).mean()),
+    "averaged in each clip first": loss_of(lambda x, z, m: ((entropy(x, z) * m).sum((1, 2)) / m.sum((1, 2))).mean()),
+    "applied twice": loss_of(lambda x, z, m: entropy(x.softmax(-1), z)[m].mean()),
+    "That is in bits": loss_of(lambda x, z, m: entropy(x, z)[m].mean() / np.log(2)),
+    "sign is reversed": loss_of(lambda x, z, m: -entropy(x, z)[m].mean()),
+    "logarithm of a mean probability": loss_of(lambda x, z, m: -(-entropy(x, z)[m]).exp().mean().log()),
+    "softmax is missing": loss_of(lambda x, z, m: -x.gather(-1, z[..., None])[..., 0][m].mean()),
+    "share of wrong answers": loss_of(lambda x, z, m: (x.argmax(-1) != z)[m].float().mean()),
+    "expected a single number": loss_of(lambda x, z, m: entropy(x, z)[m]),
+    "no gradient": loss_of(lambda x, z, m: right_loss(x, z, m).detach()),
+    "the mean cross-entropy": loss_of(lambda x, z, m: right_loss(x, z, m) + 1),
+    "costs the widest layer for nothing": loss_of(right_loss, lambda x, m, f: f(x)),
+    "Those are probabilities": loss_of(right_loss, lambda x, m, f: f(x[m]).softmax(-1)),
+    "in the order of": loss_of(right_loss, lambda x, m, f: f(x[m].flip(0))),
+    "Expected two tensors": lambda x, tokens, m, f: right_loss(f(x), tokens, m),
+}
+
+
+@pytest.mark.parametrize("words", LOSSES)
+def test_a_wrong_loss_is_told_what_is_wrong(words: str) -> None:
+    found = verdict("05.2", LOSSES[words])
+    assert found.status == "wrong" and words in found.message
+
+
+def indexed(x, tokens, m, to_logits):
+    """With positions in place of a mask."""
+    b, t, n = m.nonzero(as_tuple=True)
+    logits = to_logits(x[b, t, n])
+    probability = logits.softmax(-1)[torch.arange(len(b)), tokens[b, t, n]]
+    return logits, -probability.log().mean()
+
+
+@pytest.mark.parametrize("answer", [loss_of(right_loss), indexed])
+def test_other_losses_are_right_too(answer: Callable) -> None:
+    assert verdict("05.2", answer).status == "right"
 
 
 def step(tokens, drawn, score, remaining, mask_token, *, key=None, keep=None, replace=None):
@@ -164,7 +246,7 @@ STEPS: dict[str, tuple[Callable, str]] = {
 @pytest.mark.parametrize("name", STEPS)
 def test_a_wrong_step_is_told_what_is_wrong(name: str) -> None:
     answer, words = STEPS[name]
-    found = verdict("05.2", answer)
+    found = verdict("05.3", answer)
     assert found.status == "wrong" and words in found.message
 
 
@@ -177,7 +259,7 @@ def best_first(tokens, drawn, score, remaining, mask_token):
 
 
 def test_a_loop_over_the_best_is_right_too() -> None:
-    assert verdict("05.2", best_first).status == "right"
+    assert verdict("05.3", best_first).status == "right"
 
 
 def decibels(real: np.ndarray, made: np.ndarray, scale: float = 10, axis: object = (-3, -2, -1)) -> np.ndarray:
@@ -212,9 +294,9 @@ DELTAS: dict[str, tuple[Callable, str]] = {
 @pytest.mark.parametrize("name", DELTAS)
 def test_a_wrong_delta_psnr_is_told_what_is_wrong(name: str) -> None:
     answer, words = DELTAS[name]
-    found = verdict("05.3", answer)
+    found = verdict("05.4", answer)
     assert found.status == "wrong" and words in found.message
 
 
 def test_frames_in_unit_range_are_right_too() -> None:
-    assert verdict("05.3", lambda x, y, z, t: difference(x / 255, y / 255, z / 255, t - 1)).status == "right"
+    assert verdict("05.4", lambda x, y, z, t: difference(x / 255, y / 255, z / 255, t - 1)).status == "right"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import genie_lite
 from genie_lite import course, load_config
 from genie_lite.api import Genie
 from genie_lite.config import TransformerConfig
@@ -17,7 +20,7 @@ from genie_lite.course.checking import get_solution
 from genie_lite.course.yours import Yours, replace_method
 from genie_lite.data import sample_dataset
 from genie_lite.nn import STTransformer
-from genie_lite.training import train_tokenizer
+from genie_lite.training import train_genie, train_tokenizer
 
 TOKENIZER = ("03.2", "03.3", "03.4")
 
@@ -84,6 +87,37 @@ def test_the_solutions_of_notebook_02_compute_what_the_package_does(window: int)
     assert torch.equal(package(x), own(x))
     assert all(torch.equal(a.grad, b.grad) for a, b in zip(package.parameters(), own.parameters(), strict=True))
     assert called == {"02.2": 4, "02.3": 4, "02.4": 4}
+
+
+@pytest.mark.parametrize("kind", ["paper", "extended", "complete"])
+def test_the_solutions_of_notebook_05_train_the_numbers_of_the_package(kind: str, tmp_path: Path) -> None:
+    """In the dynamics model of the paper and in both variants, which count other tokens."""
+    changes = {"paper": {}, "extended": {"loss_share": 0.5}, "complete": {"past": "complete"}}[kind]
+    config = load_config("tiny", {f"model.dynamics.{name}": value for name, value in changes.items()})
+    base, dataset = Genie(config), sample_dataset("train")
+    yours, called = counted(Yours(solutions("05.1", "05.2")))
+    trained = [
+        train_genie(config, dataset, tmp_path / name, tokenizer=base, parts=("dynamics",), prepare=part, progress=False)
+        for name, part in (("package", None), ("own", yours))
+    ]
+    assert same_weights(*trained)
+    assert called == {"05.1": 8, "05.2": 8}
+
+
+@pytest.mark.parametrize("ordering", ["random", "confidence"])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_the_step_of_notebook_05_plays_the_frames_of_the_package(ordering: str, temperature: float) -> None:
+    genie = genie_lite.load("laptop", device="cpu")
+    genie.precision = "float32"
+    sampling = dataclasses.replace(genie.config.sampling, ordering=ordering, temperature=temperature)
+    genie.config = dataclasses.replace(genie.config, sampling=sampling)
+    dataset = sample_dataset("test")
+    prompt = dataset.read_clips(dataset.clip_starts(2)[[0, 50]], 2)
+    yours, called = counted(Yours(solutions("05.3")))
+    package = genie.generate(prompt, [[0, 3], [2, 1]], maskgit_steps=6)
+    yours(genie)
+    assert np.array_equal(genie.generate(prompt, [[0, 3], [2, 1]], maskgit_steps=6), package)
+    assert called == {"05.3": 6 * 2 * 2}
 
 
 def test_an_answer_that_trains_differently_leaves_other_weights(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Checks of notebook 05: the mask used in training, one MaskGIT step, ΔtPSNR."""
+"""Checks of notebook 05: the mask and the loss of training, one MaskGIT step, ΔtPSNR."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from genie_lite.course.checking import IMPRECISE, Mistake, call, exercise, imprecise, one_number
+from genie_lite.course.checks.masked_loss import check_masked_loss
 
 Function = Callable[..., Any]
 
@@ -16,7 +19,10 @@ Function = Callable[..., Any]
 def draw_mask(answer: Function) -> str:
     """A mask bool [B, T, N]: one rate per clip from U(low, high), independent tokens, the first frame never masked."""
     shape = (256, 5, 100)
-    mask = np.asarray(call(answer, *shape, 0.5, 1.0, np.random.default_rng(0)))
+    found = call(answer, *shape, 0.5, 1.0, torch.Generator().manual_seed(0))
+    if not isinstance(found, Tensor):
+        raise Mistake(f"The mask is of type {type(found).__name__}; expected a tensor, of numbers by `torch.rand`.")
+    mask = found.numpy()
     if mask.shape != shape:
         raise Mistake(f"The mask has shape {list(mask.shape)}; expected [B, T, N], here {list(shape)}.")
     if mask.dtype != bool:
@@ -27,7 +33,7 @@ def draw_mask(answer: Function) -> str:
         raise Mistake("The first frame has masked tokens. It is the prompt and never masked: `mask[:, 0] = False`.")
     _check_noise(mask[:, 1:])
     _check_rates(mask[:, 1:].mean(axis=(1, 2)))
-    narrow = np.asarray(call(answer, 8, 3, 400, 0.1, 0.2, np.random.default_rng(1)))[:, 1:].mean()
+    narrow = call(answer, 8, 3, 400, 0.1, 0.2, torch.Generator().manual_seed(1)).numpy()[:, 1:].mean()
     if not 0.1 < narrow < 0.2:
         raise Mistake(f"With low = 0.1 and high = 0.2 the share is {narrow:.0%}: use the arguments, not 0.5 and 1.")
     return "One rate per clip, frame 1 always visible: `DynamicsModel.draw_mask` does the same in four lines."
@@ -46,7 +52,7 @@ def _check_noise(masked: np.ndarray) -> None:
     if nested.mean() > 0.9:
         raise Mistake(
             "All clips mask the same positions first: the random numbers are shared by the batch. Draw one for every "
-            "token of every clip, `rng.random((B, T, N))`."
+            "token of every clip, `torch.rand(B, T, N)`."
         )
 
 
@@ -65,7 +71,7 @@ def _check_rates(shares: np.ndarray) -> None:
     if middle < 0.3:
         raise Mistake(
             f"Only {middle:.0%} of the clips have a rate between 60 % and 90 %: the rate takes the two end values. "
-            "Draw it evenly from the whole range, `rng.uniform(low, high, ...)`."
+            "Draw it evenly from the whole range, `low + (high - low) * torch.rand(...)`."
         )
     reached = np.arange(1, len(shares) + 1) / len(shares)
     if np.abs(np.sort(shares) - 0.5 - reached / 2).max() > 0.1:
@@ -75,7 +81,10 @@ def _check_rates(shares: np.ndarray) -> None:
         )
 
 
-@exercise("05.2")
+exercise("05.2")(check_masked_loss)
+
+
+@exercise("05.3")
 def one_step(answer: Function) -> str:
     """Tokens [N] after one MaskGIT step."""
     rng = np.random.default_rng(0)
@@ -117,7 +126,7 @@ def one_step(answer: Function) -> str:
     return "With random scores this is the paper's random order; with probabilities as scores, confidence order."
 
 
-@exercise("05.3")
+@exercise("05.4")
 def delta_psnr(answer: Function) -> str:
     """ΔtPSNR in dB, the mean over videos."""
     rng = np.random.default_rng(0)

@@ -67,9 +67,12 @@ class LatentActionModel(nn.Module):
 
     def latents(self, frames: Tensor) -> Tensor:
         """Continuous latent actions [B, T-1, latent_dim] of frames [B, T, H, W, C]; entry t saw frames up to t+1."""
+        return self.to_latent(self.encoded(frames).mean(dim=2)[:, 1:])  # one per frame; no action leads to the first
+
+    def encoded(self, frames: Tensor) -> Tensor:
+        """What the encoder makes of frames [B, T, H, W, C]: [B, T, N, D], causal."""
         embedded = self.encoder_patches(self.encoder_input(frames))
-        encoded = self.encoder(embedded + self.encoder_positions.to(embedded.dtype))
-        return self.to_latent(encoded.mean(dim=2)[:, 1:])  # one per frame; no action leads to the first
+        return self.encoder(embedded + self.encoder_positions.to(embedded.dtype))
 
     def encoder_input(self, frames: Tensor) -> Tensor:
         """The patches that the encoder reads, [B, T, N, numbers per patch]."""
@@ -85,10 +88,22 @@ class LatentActionModel(nn.Module):
 
     def predict(self, frames: Tensor, action_vectors: Tensor) -> Tensor:
         """The frame after each of frames [B, t, H, W, C], given the vectors of their actions, [B, t, latent_dim]."""
+        past = self.past(frames)
+        actions = self.per_frame(frames, action_vectors)[:, :, None].to(past.dtype)  # [B, t, 1, D]: for every patch
+        return self.drawn(past + actions, frames)
+
+    def past(self, frames: Tensor) -> Tensor:
+        """Frames [B, t, H, W, C] as the decoder reads them, [B, t, N, D]."""
         embedded = self.decoder_patches(self.patches.cut(frames))
-        actions = self.action_embedding(action_vectors)[:, :, None].to(embedded.dtype)  # [B, t, 1, D]: for every patch
-        decoded = self.decoder(embedded + self.decoder_positions.to(embedded.dtype) + actions)
-        return self.next_frames(frames, self.patches.join(self.to_patch(decoded)).float())
+        return embedded + self.decoder_positions.to(embedded.dtype)
+
+    def per_frame(self, frames: Tensor, action_vectors: Tensor) -> Tensor:
+        """What is added to every patch of a frame, [B, t, D]: the embedding of its action, [B, t, latent_dim]."""
+        return self.action_embedding(action_vectors)
+
+    def drawn(self, x: Tensor, frames: Tensor) -> Tensor:
+        """The frame after each of frames [B, t, H, W, C], of the decoder's input x [B, t, N, D]."""
+        return self.next_frames(frames, self.patches.join(self.to_patch(self.decoder(x))).float())
 
     def next_frames(self, frames: Tensor, output: Tensor) -> Tensor:
         """Predicted frames, from the frames before them and the decoder's output; all are [B, t, H, W, C]."""

@@ -56,16 +56,18 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
         for name, length in zip(("rows", "columns"), config.frame_size, strict=True):
             self.register_buffer(name, shift_matrices(length, self.reach), persistent=False)
 
-    def latents(self, frames: Tensor) -> Tensor:
+    def encoded(self, frames: Tensor) -> Tensor:
         embedded = self.encoder_patches(self.encoder_input(frames)) + self.encoder_positions
         if self.motion_input:
             embedded = embedded + self.encoder_motion(self.motion(frames))[:, :, None]
-        encoded = self.encoder(embedded.to(self._dtype(frames)))
-        return self.to_latent(encoded.mean(dim=2)[:, 1:])
+        return self.encoder(embedded.to(self._dtype(frames)))
 
     def predict(self, frames: Tensor, action_vectors: Tensor) -> Tensor:
         """The frame after each of frames [B, t, H, W, C], given its action's vector, [B, t, latent_dim]."""
-        return self.to_frames(frames, self.decoder(self.decoder_input(frames, action_vectors)))
+        return self.drawn(self.decoder_input(frames, action_vectors), frames)
+
+    def drawn(self, x: Tensor, frames: Tensor) -> Tensor:
+        return self.to_frames(frames, self.decoder(x.to(self._dtype(frames))))
 
     def displacements(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None) -> Tensor:
         """How far the hero would move, down and right, on average, in pixels: [B, t, 2].
@@ -83,14 +85,20 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
         action_vectors are [B, t, latent_dim], or [B, 1, latent_dim] where only the last frame's counts. `motion` is
         `self.motion(frames)` where it is known already.
         """
+        embedded = self.past(frames) + self.per_frame(frames, action_vectors, motion)[:, :, None]
+        return embedded.to(self._dtype(frames))
+
+    def past(self, frames: Tensor) -> Tensor:
         patches = self.patches.cut(frames)
         change = F.pad(patches.diff(dim=1), (0, 0, 0, 0, 1, 0))
-        per_frame = self.action_embedding(action_vectors)
+        return self.decoder_patches(torch.cat([patches, change], dim=-1)) + self.decoder_positions
+
+    def per_frame(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None) -> Tensor:
+        """As in the parent, plus how far the scene moved up to each frame; `motion` is as for `decoder_input`."""
+        embedded = self.action_embedding(action_vectors)
         if self.motion_input:
-            per_frame = per_frame + self.decoder_motion(self.motion(frames) if motion is None else motion)
-        embedded = self.decoder_patches(torch.cat([patches, change], dim=-1))
-        embedded = embedded + self.decoder_positions + per_frame[:, :, None]
-        return embedded.to(self._dtype(frames))
+            embedded = embedded + self.decoder_motion(self.motion(frames) if motion is None else motion)
+        return embedded
 
     def to_frames(self, frames: Tensor, decoded: Tensor) -> Tensor:
         """The frame after each of frames [B, t, H, W, C], of what the decoder made of them, [B, t, N, D]."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genie_lite.files import naming_failures, reason
 from genie_lite.play.actions import card_labels, read_labels
 from genie_lite.play.fitting import PromptError, fit
 from genie_lite.play.keys import controller_for
@@ -118,13 +121,14 @@ class PlayWidget(PlayerView):
 
     def save_gif(self) -> None:
         """Save what was played, the newest frames at most, under the next free name play-001.gif."""
-        number = 1
-        while (path := self.gif_folder / f"play-{number:03}.gif").exists():
-            number += 1
+        path = self.gif_folder
         try:
+            path = _free_name(self.gif_folder)
             self.session.save_gif(path, last=GIF_FRAMES, fps=GIF_FPS)
         except OSError as error:
-            self.say(f"{path}: could not be saved ({error}); free some space or pass another gif_folder", True)
+            self.say(f"{path}: could not be saved ({reason(error)}); free some space or pass another gif_folder", True)
+            if path.is_file() and path != self.gif_folder:
+                path.unlink()
             return
         frames, size = self.session.num_steps + 1, path.stat().st_size
         what = f"{frames:,} frames" if frames <= GIF_FRAMES else f"the last {GIF_FRAMES:,} of {frames:,} frames"
@@ -186,3 +190,14 @@ class PlayWidget(PlayerView):
                 self._send_history()
             case _:
                 log.warning("the player was sent an unknown command: %s", content)
+
+
+def _free_name(folder: Path) -> Path:
+    """The first of play-001.gif, ... that is free, as an empty file, so that no other player takes it."""
+    with naming_failures(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            path = folder / f"play-{number:03}.gif"
+            with contextlib.suppress(FileExistsError), path.open("xb"):
+                return path
+    raise AssertionError("numbers do not end")

@@ -312,6 +312,21 @@ def test_a_gif_that_cannot_be_saved_is_said(player, tmp_path):
     player.gif_folder = tmp_path / "file"
     player.save_gif()
     assert "could not be saved" in player.state["message"]["text"] and player.state["message"]["error"]
+    assert (tmp_path / "file").exists()
+
+
+def test_a_gif_that_does_not_fit_on_the_disk_is_said_and_takes_no_name(player, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("genie_lite.play.session.write_gif", full)
+        player.save_gif()
+    message = player.state["message"]
+    assert message["error"] and "play-001.gif: could not be saved (No space left on device)" in message["text"]
+    assert not list(tmp_path.iterdir())
+    player.save_gif()
+    assert [path.name for path in tmp_path.iterdir()] == ["play-001.gif"]
 
 
 # ------------------------------------------------------------------------------------ auto-play

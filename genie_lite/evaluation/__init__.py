@@ -21,6 +21,7 @@ from genie_lite.evaluation.env_actions import (
 from genie_lite.evaluation.evaluate import evaluate_genie
 from genie_lite.evaluation.frechet import frechet_distance, gaussian_frechet_distance
 from genie_lite.evaluation.fvd import I3D, frechet_video_distance, load_i3d
+from genie_lite.evaluation.levels_solved import LevelsPlayed, play_levels, wilson
 from genie_lite.evaluation.motion import LEFT_RIGHT, UP_DOWN, Motion, measure_motion
 from genie_lite.evaluation.play_report import PlayTest
 from genie_lite.evaluation.play_test import play_test
@@ -50,6 +51,7 @@ __all__ = [
     "Consistency",
     "EvaluationError",
     "Interval",
+    "LevelsPlayed",
     "Motion",
     "PlayTest",
     "Probe",
@@ -76,6 +78,7 @@ __all__ = [
     "normalized_mutual_information",
     "perplexity",
     "pick_clips",
+    "play_levels",
     "play_test",
     "probe",
     "probe_env_actions",
@@ -86,4 +89,5 @@ __all__ = [
     "score_rollouts",
     "ssim",
     "video_network",
+    "wilson",
 ]

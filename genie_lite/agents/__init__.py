@@ -1,0 +1,40 @@
+"""Agents that learn from videos without actions (section 3.3 and appendix E of the paper)."""
+
+from genie_lite.agents.expert_video import (
+    UNKNOWN,
+    AgentError,
+    ExpertVideo,
+    Labels,
+    draw_labels,
+    latent_action_labels,
+)
+from genie_lite.agents.mapping import CodeLists, FrameMapping
+from genie_lite.agents.player import ClonedPlayer
+from genie_lite.agents.policy import STAGE, PolicyNetwork, predict, train_policy
+from genie_lite.agents.report import figure, mean_interval, summarised, table
+from genie_lite.agents.study import Study, expert_data, inferred, run_seed, targets_of
+
+__all__ = [
+    "STAGE",
+    "UNKNOWN",
+    "AgentError",
+    "ClonedPlayer",
+    "CodeLists",
+    "ExpertVideo",
+    "FrameMapping",
+    "Labels",
+    "PolicyNetwork",
+    "Study",
+    "draw_labels",
+    "expert_data",
+    "figure",
+    "inferred",
+    "latent_action_labels",
+    "mean_interval",
+    "predict",
+    "run_seed",
+    "summarised",
+    "table",
+    "targets_of",
+    "train_policy",
+]

@@ -1,0 +1,52 @@
+"""A cloned policy in the real game."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from genie_lite.agents.mapping import Mapping
+from genie_lite.agents.policy import FRAMES, PolicyNetwork
+
+
+class ClonedPlayer:
+    """Plays several games side by side: looks at the last frames of each and draws an env action (appendix E.2).
+
+    It chooses once for every frame of the videos it has learned from, as often as their players chose. A policy of
+    latent actions needs a mapping to true ones; without one, its outputs are true actions.
+    """
+
+    def __init__(
+        self, network: PolicyNetwork, games: int, rng: np.random.Generator, mapping: Mapping | None = None
+    ) -> None:
+        self.network, self.games, self.rng, self.mapping = network, games, rng, mapping
+        self._recent: np.ndarray | None = None  # uint8 [games, FRAMES, H, W, C]
+        self._new = np.ones(games, bool)  # games whose episode has just begun
+
+    def choose(self, pictures: np.ndarray) -> np.ndarray:
+        """The next env action of each game, int64 [games], given its picture uint8 [games, H, W, C]."""
+        if self._recent is None:
+            self._recent = np.repeat(pictures[:, None], FRAMES, axis=1)
+        self._recent = np.concatenate([self._recent[:, 1:], pictures[:, None]], axis=1)
+        self._recent[self._new] = pictures[self._new, None]  # before the first frame, the first frame
+        self._new[:] = False
+        return draw(self.probabilities(self._recent), self.rng)
+
+    def restart(self, games: np.ndarray) -> None:
+        """An episode has ended in `games` (indices): forget what was seen there."""
+        self._new[games] = True
+
+    @torch.inference_mode()
+    def probabilities(self, frames: np.ndarray) -> np.ndarray:
+        """p(env action after the last of frames uint8 [B, FRAMES, H, W, C]), float64 [B, U]."""
+        features = self.network.features(torch.from_numpy(frames).float() / 255)[:, -1]
+        found = self.network.to_logits(features).softmax(-1).double().numpy()
+        return (
+            found if self.mapping is None else self.mapping.env_action_probabilities(found, features.double().numpy())
+        )
+
+
+def draw(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One index from each row of probabilities [B, U]: int64 [B]."""
+    sums = probabilities.cumsum(axis=1)
+    return np.asarray((rng.random((len(sums), 1)) * sums[:, -1:] < sums).argmax(axis=1))

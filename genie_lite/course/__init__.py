@@ -27,6 +27,7 @@ from genie_lite.course.checking import (
     solution,
     verdict,
 )
+from genie_lite.course.explore import explore
 from genie_lite.course.figures import animate, plot_log, show_samples, show_table, show_video, show_videos
 from genie_lite.course.lesson import Course, start
 from genie_lite.course.notes import expect, show_source
@@ -47,6 +48,7 @@ __all__ = [
     "check",
     "exercise",
     "expect",
+    "explore",
     "figures",
     "hint",
     "plot_log",

@@ -1,0 +1,68 @@
+"""Figures with controls: a picture for each setting, drawn again as soon as a control moves."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from genie_lite.course import notes
+from genie_lite.course.checking import CourseError
+
+STILL = "A picture with controls. Run this cell to move them: click it, then press Shift and Enter."
+
+
+def explore(draw: Callable[..., Any], **choices: Sequence[Any]) -> None:
+    """Show what `draw` returns, a PIL image or a matplotlib figure, with a slider for each of its arguments.
+
+    `choices` gives the values of each argument, the first of which is shown at the start. Without a kernel, on the web
+    for instance, the picture of the first values is left. CourseError for an argument without values.
+
+    ::
+
+        course.explore(lambda frame, sharp: picture(frame, sharp), frame=range(16), sharp=(False, True))
+    """
+    box = explorer(draw, **choices)
+    still = base64.b64encode(box.children[-1].value).decode()
+    notes.display({**box._repr_mimebundle_(), "image/png": still, "text/plain": STILL})
+
+
+def explorer(draw: Callable[..., Any], **choices: Sequence[Any]) -> Any:
+    """The widget that `explore` shows: sliders, and below them the picture."""
+    import ipywidgets
+
+    empty = [name for name, values in choices.items() if len(values) == 0]
+    if empty or not choices:
+        raise CourseError(f"explore: found {empty or 'no argument'}, expected one value or more for each argument")
+    sliders = {
+        name: ipywidgets.SelectionSlider(options=list(values), description=name.replace("_", " "), readout=True)
+        for name, values in choices.items()
+    }
+
+    def picture() -> bytes:
+        return as_png(draw(**{name: slider.value for name, slider in sliders.items()}))
+
+    screen = ipywidgets.Image(format="png", value=picture())
+
+    def redraw(_change: Any) -> None:
+        screen.value = picture()
+
+    for slider in sliders.values():
+        slider.observe(redraw, "value")
+    return ipywidgets.VBox([ipywidgets.HBox(list(sliders.values())), screen])
+
+
+def as_png(picture: Any) -> bytes:
+    """A PIL image or a matplotlib figure (which is closed) as PNG bytes; CourseError for anything else."""
+    buffer = io.BytesIO()
+    if hasattr(picture, "savefig"):
+        import matplotlib.pyplot as plt
+
+        picture.savefig(buffer, format="png", dpi=80, facecolor="white")
+        plt.close(picture)
+    elif hasattr(picture, "convert"):
+        picture.save(buffer, "PNG", optimize=True)
+    else:
+        raise CourseError(f"draw: found {type(picture).__name__}, expected a PIL image or a matplotlib figure")
+    return buffer.getvalue()

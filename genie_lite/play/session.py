@@ -91,7 +91,7 @@ class PlaySession:
         return int(self.controller.latent_actions(past[None], [key], **prior)[0])
 
     def prior_at_hand(self) -> dict[str, np.ndarray]:
-        """`log_prior` [1, A] for the controller, where it uses the world's prior and the rollout has read it already."""
+        """`log_prior` [1, A] for a controller that uses the world's prior, where the rollout has read it already."""
         found = self._rollout.log_prior if getattr(self.controller, "uses_world_prior", False) else None
         return {} if found is None else {"log_prior": found}
 

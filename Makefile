@@ -15,6 +15,7 @@ STUDY ?= tokenizer
 SEEDS ?= 0
 # How much `make hostile` tries.
 INPUTS ?= 6000
+INTERRUPTS ?= 120
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e
@@ -39,8 +40,8 @@ ablation: $(VENV)/installed  ## repeat an ablation of the paper into runs/ablati
 test: $(VENV)/installed-test  ## unit, notebook and browser tests (browser: needs Chromium; skipped without, unless CI=true)
 	$(BIN)/python -m pytest --durations=10 --numprocesses auto --maxprocesses 4 --dist loadgroup tests
 
-hostile: $(VENV)/installed-test  ## throw hostile inputs at everything that reads (INPUTS=6000)
-	PYTHONPATH=.:tests $(BIN)/python -m hostile --inputs $(INPUTS)
+hostile: $(VENV)/installed-test  ## hostile inputs to all that reads, interrupts to all that writes (INPUTS=6000 INTERRUPTS=120)
+	PYTHONPATH=.:tests $(BIN)/python -m hostile --inputs $(INPUTS) --interrupts $(INTERRUPTS)
 
 bench: $(VENV)/installed  ## how fast it is against a plain reference: tables, and runs/bench-PRESET.json
 	$(BIN)/python -m benchmarks.bench --preset $(PRESET) --json runs/bench-$(PRESET).json

@@ -82,7 +82,7 @@ class Run:
         with contextlib.ExitStack() as stack:
             stack.push(self)
             self._interrupts.__enter__()
-            if self.step == 0:
+            if self._sample_due():  # at the beginning, or where Ctrl-C cut the last one short
                 self._sample()
             stack.pop_all()
         return self
@@ -129,7 +129,7 @@ class Run:
         if log_due:
             self._log.warn(*(alarm for watch in self._watches if (alarm := watch.look(self.step))))
         self._log.tick(self.progress, self.elapsed, self.step, row if log_due else None)
-        if last or self.step % (self.stage.sample_every or 1) == 0:
+        if self._sample_due():
             self._sample()
         if stop:
             raise KeyboardInterrupt
@@ -145,6 +145,9 @@ class Run:
         if not math.isfinite(row["loss"] + row["grad_norm"]):
             raise self._not_finite(self.step)
         return row
+
+    def _sample_due(self) -> bool:
+        return self.progress >= 1 or self.step % (self.stage.sample_every or 1) == 0
 
     def _sample(self) -> None:
         if self._on_sample is not None:

@@ -113,6 +113,21 @@ def test_ctrl_c_is_as_before_when_training_fails_at_its_first_picture(config, da
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.parametrize("step", [4, 12])
+def test_a_picture_that_ctrl_c_cut_short_is_made_by_the_next_start(config, dataset, tmp_path, monkeypatch, step):
+    sampled = load_config("tiny", {**STEPS, "training.tokenizer.sample_every": 4})
+    train_tokenizer(sampled, dataset, tmp_path / "whole", progress=False)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        on_call(patch, Genie, "encode", 1 + step // 4, ctrl_c)  # a picture is made of steps 0, 4, 8 and 12
+        train_tokenizer(sampled, dataset, tmp_path / "stopped", progress=False)
+    assert not (tmp_path / "stopped" / "samples" / f"step-{step:07d}.png").exists()
+    train_tokenizer(sampled, dataset, tmp_path / "stopped", progress=False)
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+    ours, theirs = ({path.name: path.read_bytes() for path in (tmp_path / name / "samples").iterdir()}
+                    for name in ("stopped", "whole"))  # fmt: skip
+    assert ours == theirs and len(ours) == 4
+
+
 @pytest.mark.parametrize("presses", [1, 2])
 @pytest.mark.parametrize("moment", ["settings", "weights", "renaming", "removing"])
 def test_ctrl_c_in_the_last_save_waits_for_its_end(config, dataset, tmp_path, monkeypatch, whole, moment, presses):

@@ -98,13 +98,9 @@ def train_policy(
     torch.manual_seed(stage.seed)
     network = PolicyNetwork(video.dataset.frame_size, video.dataset.channels, num_actions)
     steps = min(stage.steps, -(-PASSES * len(known) // stage.clips))
-    first = video.episode_starts[video.episodes]
 
     def losses(numbers: Tensor) -> Losses:
-        last = known[numbers.numpy(), None]
-        rows = last + np.arange(1 - stage.frames, 1)
-        inside = rows >= first[last]
-        rows = np.maximum(rows, first[last])  # before the first frame, the first frame
+        rows, inside = clips_before(video, known[numbers.numpy()], stage.frames)
         wanted = torch.from_numpy(np.where(inside, targets[rows], UNKNOWN))
         logits = network(torch.from_numpy(video.frames[rows]).float() / 255).float()
         return {"loss": F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=UNKNOWN)}
@@ -118,14 +114,22 @@ def train_policy(
     return network.eval()
 
 
+def clips_before(video: ExpertVideo, last: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of the clips that end with `last` [n], int64 [n, length], and which of them are in the episode at all.
+
+    Before the first frame of an episode, its first frame is repeated.
+    """
+    rows = last[:, None] + np.arange(1 - length, 1)
+    first = video.episode_starts[video.episodes[last], None]
+    return np.maximum(rows, first), rows >= first
+
+
 @torch.inference_mode()
 def predict(network: PolicyNetwork, video: ExpertVideo, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """After each of `frames` [n], given what came before it: probabilities [n, actions] and features [n, HIDDEN]."""
-    first = video.episode_starts[video.episodes[frames], None]
     found = []
     for at in range(0, len(frames), 128):
-        rows = frames[at : at + 128, None] + np.arange(1 - FRAMES, 1)
-        window = video.frames[np.maximum(rows, first[at : at + 128])]
+        window = video.frames[clips_before(video, frames[at : at + 128], FRAMES)[0]]
         features = network.features(torch.from_numpy(window).float() / 255)[:, -1]
         found.append((network.to_logits(features).softmax(-1).double().numpy(), features.double().numpy()))
     return np.concatenate([part[0] for part in found]), np.concatenate([part[1] for part in found])

@@ -35,7 +35,7 @@ from genie_lite.agents import (
 )
 from genie_lite.agents.mapping import smoothed
 from genie_lite.agents.player import draw
-from genie_lite.agents.policy import PolicyNetwork
+from genie_lite.agents.policy import PolicyNetwork, clips_before
 from genie_lite.config import DataConfig
 from genie_lite.data import FrameDataset, collect, procgen_available, sample_dataset
 from genie_lite.evaluation import play_levels
@@ -224,6 +224,13 @@ def test_a_policy_sees_no_later_frame_and_no_other_episode(video: ExpertVideo) -
     np.testing.assert_array_equal(before, predict(network, other, np.array([frame]))[0])
     changed[frame - 2] = 255
     assert (before != predict(network, other, np.array([frame]))[0]).any()
+
+
+def test_clips_that_a_policy_learns_from_stay_in_their_episode(video: ExpertVideo) -> None:
+    starts = video.episode_starts[:4]  # 0, 20, 21, 24: the third episode has three frames
+    rows, inside = clips_before(video, np.array([1, 20, 23, 40]), 4)
+    assert rows.tolist() == [[0, 0, 0, 1], [20, 20, 20, 20], [21, 21, 22, 23], [37, 38, 39, 40]]
+    assert inside.sum(1).tolist() == [2, 1, 3, 4] and starts.tolist() == [0, 20, 21, 24]
 
 
 def test_training_continues_where_it_stopped_and_refuses_other_targets(video: ExpertVideo, tmp_path: Path) -> None:

@@ -152,16 +152,21 @@ class Rollout:
 
     def _append(self, tokens: Tensor, action_vectors: Tensor, past: Tensor | None) -> None:
         """Make complete tokens [B, N] the newest frame: run them once more, for the caches, and decode them."""
-        dynamics = self.model.dynamics
-        features = remember(dynamics, tokens, action_vectors, self._dynamics_cache, past)
-        if isinstance(dynamics, CompletePastDynamicsModel) and self.model.action_prior_network is None:
-            self._log_prior = dynamics.prior(features.view(len(tokens), 1, -1, features.shape[-1]))[:, 0]
+        features = remember(self.model.dynamics, tokens, action_vectors, self._dynamics_cache, past)
+        self._log_prior = self._prior(features.unflatten(0, tokens.shape))
         self._dynamics_cache.advance()
         pixels = decode_frame(self.model.tokenizer, tokens, self._decoder_cache)
         self._decoder_cache.advance()
         if self._guess:
             self._guess.append(pixels, action_vectors)
         self.tokens, self.frame = tokens, to_uint8(pixels)
+
+    def _prior(self, features: Tensor) -> Tensor | None:
+        """Log-probability [B, A] of the next latent action, of the newest frame's features [B, N, D]."""
+        dynamics = self.model.dynamics
+        if not isinstance(dynamics, CompletePastDynamicsModel) or self.model.action_prior_network is not None:
+            return None
+        return dynamics.prior(features[:, None])[:, 0]
 
 
 def prompt_hash(prompt_frames: np.ndarray) -> int:

@@ -96,3 +96,40 @@ def test_the_cache_is_as_exact_in_bfloat16_as_the_whole_video_is(genie, videos):
     torch.testing.assert_close(found["float32", "alone"], exact, atol=1e-4, rtol=0)
     error = {way: (found["bfloat16", way] - exact).abs().mean() for way in ("whole", "alone")}
     assert 0 < error["alone"] < 1.5 * error["whole"]
+
+
+def readme_rows(card: dict) -> list[str]:
+    """Rows of README's tables on the laptop world, as its card has them."""
+    metrics, played = card["metrics"], card["play_test"]
+    table, curves = played["table"], played["curves"]
+
+    def spread(values: list[float], digits: int) -> str:
+        value, low, high = (f"{number:.{digits}f}" for number in values)
+        return f"{value} [{low}, {high}]"
+
+    def shares(curve: list[list[float]]) -> str:
+        return " ".join(f"{value:.2f}".lstrip("0") if value < 0.995 else "1.0" for value, _, _ in curve[:8])
+
+    flat, noisy = (table[f"mashed keys: late frames, {kind}"] for kind in ("flat", "noisy"))
+    return [
+        f"| tokenizer, 64 tokens per frame | {spread(metrics['tokenizer_psnr'], 1).replace(' [', ' dB [')} | |",
+        f"| ΔtPSNR, t = 4 | {spread(metrics['delta_psnr'], 1).replace(' [', ' dB [')} | a world that ignores its",
+        f"| jumps that take off | {spread(table['jump: share that takes off']['world'], 2)} | 1.00 |",
+        "| of these, back on the ground in time | "
+        f"{spread(table['jump: of these, back on the ground in time']['world'], 2)} | 1.00 |",
+        "| no key held: share of frames that stand still | "
+        f"{spread(table['stand still: share still, presses 5 to 12']['world'], 2)} | 1.00 |",
+        *(
+            f"| hold {side}: share that moves {side}, presses 1 to 8 | {shares(curves[f'hold {side}']['world'])} | "
+            f"{shares(curves[f'hold {side}']['game'])} |"
+            for side in ("right", "left")
+        ),
+        f"| frames 30 to 60 of mashed keys: empty; noisy | {flat['world'][0]:.2f}, {noisy['world'][0]:.2f} | "
+        f"{flat['game'][0]:.2f}, {noisy['game'][0]:.2f} |",
+    ]
+
+
+def test_the_readme_says_what_the_card_says():
+    readme = (data_folder().parent / "README.md").read_text()
+    for row in readme_rows(genie_lite.load("laptop", device="cpu").card):
+        assert row in readme

@@ -1,4 +1,7 @@
-"""Genie on one page, written the obvious way. Shapes: see genie_lite.config.schema."""
+"""Genie on one page: the cells tagged `page` of notebooks/09_genie_on_one_page.ipynb.
+
+Written by tools/one_page.py. Edit the notebook, not this file.
+"""
 
 import math
 
@@ -39,9 +42,8 @@ class Attention(nn.Module):
     def __init__(self, sizes: TransformerConfig, causal: bool) -> None:
         super().__init__()
         self.heads, self.causal = sizes.num_heads, causal
-        self.q = nn.Linear(sizes.d_model, self.heads * sizes.head_width, bias=False)
-        self.k = nn.Linear(sizes.d_model, self.heads * sizes.head_width, bias=False)
-        self.v = nn.Linear(sizes.d_model, self.heads * sizes.value_width, bias=False)
+        widths = sizes.head_width, sizes.head_width, sizes.value_width
+        self.q, self.k, self.v = (nn.Linear(sizes.d_model, self.heads * width, bias=False) for width in widths)
         self.out = nn.Linear(self.heads * sizes.value_width, sizes.d_model, bias=False)
         nn.init.zeros_(self.out.weight)  # a fresh block changes nothing
 
@@ -212,7 +214,6 @@ class DynamicsModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         sizes, self.mask = config.dynamics.transformer, config.tokenizer.codebook.num_codes
-        self.mask_rate = config.dynamics.mask_rate
         embedding = nn.Embedding(self.mask + 1, sizes.d_model)  # the last row stands for a hidden token
         nn.init.normal_(embedding.weight, std=0.02)
         self.transformer = STTransformer(embedding, sizes, config.tokens_per_frame, self.mask)
@@ -220,8 +221,7 @@ class DynamicsModel(nn.Module):
 
     def forward(self, tokens: Tensor, vectors: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Hide tokens at random, except in the first frame, and predict them: the loss."""
-        low, high = self.mask_rate
-        rate = low + (high - low) * torch.rand(len(tokens), 1, 1, device=tokens.device, generator=generator)
+        rate = 0.5 + 0.5 * torch.rand(len(tokens), 1, 1, device=tokens.device, generator=generator)
         hidden = torch.rand(tokens.shape, device=tokens.device, generator=generator) < rate
         hidden[:, 0] = False
         logits = self.logits(tokens.masked_fill(hidden, self.mask), vectors)
@@ -251,11 +251,13 @@ class Genie(nn.Module):
         return self.dynamics(tokens, vectors)
 
 
-def update(model: nn.Module, loss: Tensor, optimizer: torch.optim.Optimizer, clip: float = 1.0) -> None:
-    optimizer.zero_grad()
+def update(model: nn.Module, loss: Tensor, optimizers: list[torch.optim.Optimizer], clip: float = 1.0) -> None:
+    """One training step."""
+    model.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), clip)
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
 
 
 def draw(logits: Tensor, temperature: float, points: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""The reference that speeds are compared with: Genie on one page, with the package's weights.
+"""The reference that speeds are compared with: Genie on one page (notebook 09), with the package's weights.
 
 Separate q, k and v layers, scaled_dot_product_attention, logits of every token, float32 throughout, AdamW for every
-parameter, and no cache: what open reproductions of Genie do. tests/unit/test_benchmarks.py checks that
-benchmarks/one_page.py computes the same function as the package.
+parameter, and no cache: what open reproductions of Genie do. The code, benchmarks/one_page.py, is the notebook's;
+tests/unit/test_benchmarks.py checks that it computes the same function as the package.
 
 The page has one way to do each thing. So every comparison uses settings that are those of the page (`COMPARED`), on
 both sides.
@@ -34,6 +34,7 @@ COMPARED = {
     "model.latent_action.loss": "squared",
     "model.latent_action.shift": 0,
     "model.latent_action.motion_input": False,
+    "model.dynamics.mask_rate": (0.5, 1.0),
     "model.dynamics.corruption": 0.0,
     "model.dynamics.previous_input": False,
     "model.dynamics.loss_share": 1.0,

@@ -78,5 +78,5 @@ class PlainStep:
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=rate, betas=betas, weight_decay=decay)
 
     def __call__(self) -> float:
-        one_page.update(self.model, self.plain.loss(self.stage, self.frames), self.optimizer, self.clip)
+        one_page.update(self.model, self.plain.loss(self.stage, self.frames), [self.optimizer], self.clip)
         return 1.0

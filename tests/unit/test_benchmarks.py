@@ -123,7 +123,7 @@ def test_a_plain_training_step_does_what_the_packages_does(genie, frames, stage)
         torch.manual_seed(1)  # the mask, and codes that restart
         training_step(model, losses, frames, optimizers, settings)
         torch.manual_seed(1)
-        one_page.update(trained, plain.loss(stage, frames), adamw, settings.grad_clip)
+        one_page.update(trained, plain.loss(stage, frames), [adamw], settings.grad_clip)
     for name, value in plain_weights(ours).items():
         # Adam divides by a gradient's size, so what is noise about zero may differ by more than rounding.
         far = (plain.state_dict()[name] - value).abs().float() > 1e-4

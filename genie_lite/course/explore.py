@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from genie_lite.course import notes
@@ -13,30 +13,34 @@ from genie_lite.course.checking import CourseError
 STILL = "A picture with controls. Run this cell to move them: click it, then press Shift and Enter."
 
 
-def explore(draw: Callable[..., Any], **choices: Sequence[Any]) -> None:
+def explore(draw: Callable[..., Any], start: Mapping[str, Any] | None = None, **choices: Sequence[Any]) -> None:
     """Show what `draw` returns, a PIL image or a matplotlib figure, with a slider for each of its arguments.
 
-    `choices` gives the values of each argument, the first of which is shown at the start. Without a kernel, on the web
-    for instance, the picture of the first values is left. CourseError for an argument without values.
+    `choices` gives the values of each argument. At the start the first of each is shown, or that in `start`. Without a
+    kernel, on the web for instance, this picture is left. CourseError for an argument without values.
 
     ::
 
         course.explore(lambda frame, sharp: picture(frame, sharp), frame=range(16), sharp=(False, True))
     """
-    box = explorer(draw, **choices)
+    box = explorer(draw, start, **choices)
     still = base64.b64encode(box.children[-1].value).decode()
     notes.display({**box._repr_mimebundle_(), "image/png": still, "text/plain": STILL})
 
 
-def explorer(draw: Callable[..., Any], **choices: Sequence[Any]) -> Any:
+def explorer(draw: Callable[..., Any], start: Mapping[str, Any] | None = None, **choices: Sequence[Any]) -> Any:
     """The widget that `explore` shows: sliders, and below them the picture."""
     import ipywidgets
 
     empty = [name for name, values in choices.items() if len(values) == 0]
     if empty or not choices:
         raise CourseError(f"explore: found {empty or 'no argument'}, expected one value or more for each argument")
+    first = {name: values[0] for name, values in choices.items()} | dict(start or {})
+    unknown = [name for name in first if name not in choices or first[name] not in choices[name]]
+    if unknown:
+        raise CourseError(f"explore: start has {unknown}, expected arguments that have values, and one of these values")
     sliders = {
-        name: ipywidgets.SelectionSlider(options=list(values), description=name.replace("_", " "), readout=True)
+        name: ipywidgets.SelectionSlider(options=list(values), value=first[name], description=name.replace("_", " "))
         for name, values in choices.items()
     }
 

@@ -50,6 +50,14 @@ def test_without_a_kernel_the_first_picture_is_left(repository, monkeypatch: pyt
     assert (pixels(base64.b64decode(output.data["image/png"])) == 10).all()
 
 
+def test_it_starts_where_it_is_told_to() -> None:
+    box = explorer(square, {"grey": 200}, grey=(10, 200), side=(3, 4))
+    assert (pixels(box.children[1].value) == 200).all() and pixels(box.children[1].value).shape == (3, 3, 3)
+    for start in ({"grey": 11}, {"colour": 10}):
+        with pytest.raises(CourseError, match=f"start has {list(start)}".replace("[", r"\[")):
+            explorer(square, start, grey=(10, 200), side=(3, 4))
+
+
 def test_figures_are_drawn_and_closed() -> None:
     figure, _ = plt.subplots(figsize=(2, 1))
     assert pixels(as_png(figure)).shape == (80, 160, 3)

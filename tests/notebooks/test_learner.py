@@ -22,11 +22,13 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 NEEDED = {
     "02_space_and_time": ["this = course.start", "course.use(", "class NextFrame", "def train_next_frame"],
     "03_video_tokenizer": ["lesson = course.start", "course.use(", "train_tokenizer("],
+    "04_latent_actions": ["lesson = course.start", "course.use(", 'parts=("latent_action",), prepare'],
     "05_dynamics_model": ["this = course.start", "yours = course.use(", "train_genie("],
 }
 TRAINED = {
     "02_space_and_time": lambda names: nn.ModuleList(names["models"].values()),
     "03_video_tokenizer": lambda names: names["genie"],
+    "04_latent_actions": lambda names: names["genie"],
     "05_dynamics_model": lambda names: names["genie"],
 }
 

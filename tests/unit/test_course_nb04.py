@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
 from genie_lite.course.checking import get_solution, verdict
 
@@ -32,23 +34,96 @@ def test_an_exception_of_the_learner_becomes_a_message(name: str) -> None:
     assert found.status == "wrong" and "IndexError" in found.message
 
 
-TRIPLES = {
-    "three things": lambda x, a: x[:, :-1],
-    "a leak": lambda x, a: (x, a, x[:, 1:]),
-    "Nothing comes before": lambda x, a: (x[:, :-1], a, x),
-    "expected all of them": lambda x, a: (x[:, :-1], a[:, :-1], x[:, 1:]),
-    "That is the leak": lambda x, a: (x[:, 1:], a, x[:, 1:]),
-    "one frame later": lambda x, a: (x[:, :-1], a, x[:, :-1]),
-    "swapped": lambda x, a: (x[:, 1:], a, x[:, :-1]),
-    "T - 1 = 4 each": lambda x, a: (x[:, :-2], a, x[:, 2:]),
-    "The codes: not the expected": lambda x, a: (x[:, :-1], a.flip(1), x[:, 1:]),
+def training(
+    pool=lambda x: x.mean(2)[:, 1:],
+    past=lambda x: x[:, :-1],
+    base=lambda x: x[:, :-1],
+    add=lambda x, a: x + a.unsqueeze(2),
+    send=lambda latents, vectors: vectors,
+    seen=lambda x: x,
+    target=lambda x: x[:, 1:],
+    error=lambda p, y: F.mse_loss(p, y),
+    loss=lambda error, q: error + q,
+    out=lambda p, codes, loss, error, q: (p, codes, loss, error),
+):
+    """An answer to 04.1; each argument replaces one of its steps."""
+
+    def answer(frames, encode, to_latent, quantize, embed, to_action, decode):
+        latents = to_latent(pool(encode(seen(frames))))
+        vectors, codes, q = quantize(latents)
+        prediction = decode(add(embed(past(frames)), to_action(send(latents, vectors))), base(frames))
+        wrong = error(prediction, target(frames))
+        return out(prediction, codes, loss(wrong, q), wrong, q)
+
+    return answer
+
+
+def later(x):
+    return x[:, 1:]
+
+
+STEPS = {
+    "four tensors": training(out=lambda p, codes, loss, error, q: loss),
+    "not whole numbers": training(out=lambda p, codes, loss, error, q: (p, p, loss, error)),
+    "cannot say what happened": training(seen=lambda x: x[:, :-1], pool=lambda x: x.mean(2)),
+    "drop the *first* latent": training(pool=lambda x: x.mean(2)[:, :-1]),
+    "a code for the first frame": training(pool=lambda x: x.mean(2), send=lambda z, v: v[:, 1:]),
+    "only the *later* frames": training(seen=later, pool=lambda x: x.mean(2)),
+    "a code for every patch": training(pool=later, send=lambda z, v: v.mean(2)),
+    "a single patch": training(pool=lambda x: x[:, 1:, 0]),
+    "take their mean": training(pool=lambda x: x.sum(2)[:, 1:]),
+    "largest feature": training(pool=lambda x: x.amax(2)[:, 1:]),
+    "differences of features": training(pool=lambda x: x.mean(2).diff(dim=1)),
+    "are not those expected": training(pool=lambda x: x.mean(2)[:, 1:].flip(1)),
+    "The decoder reads the frames that it must predict": training(past=later, base=later),
+    "What the decoder reads": training(past=later),
+    "`decode` starts from": training(base=later),
+    "nothing is squeezed": training(send=lambda z, v: z),
+    "action is missing": training(add=lambda x, a: x),
+    "replaces what the decoder reads": training(add=lambda x, a: a.unsqueeze(2).expand_as(x)),
+    "was multiplied": training(add=lambda x, a: x * a.unsqueeze(2)),
+    "first patch alone": training(add=lambda x, a: x + a.unsqueeze(2) * (torch.arange(4) == 0)[:, None]),
+    "actions are off by one": training(add=lambda x, a: x + a.roll(1, 1).unsqueeze(2)),
+    "All frames get the first": training(add=lambda x, a: x + a[:, :1, None]),
+    "All frames get the mean": training(add=lambda x, a: x + a.mean(1)[:, None, None]),
+    "the prediction of frame 2 is not": training(add=lambda x, a: x - a.unsqueeze(2)),
+    "T - 1 frames": training(out=lambda p, codes, loss, error, q: (p[:, :1], codes, loss, error)),
+    "one frame later": training(target=lambda x: x[:, :-1]),
+    "a sum of squared errors": training(error=lambda p, y: (p - y).square().sum()),
+    "mean absolute error": training(error=F.l1_loss),
+    "the root of": training(error=lambda p, y: F.mse_loss(p, y).sqrt()),
+    "belongs to the loss only": training(out=lambda p, codes, loss, error, q: (p, codes, loss, loss)),
+    "That is the quantizer's loss": training(out=lambda p, codes, loss, error, q: (p, codes, loss, q)),
+    "the mean squared error": training(error=lambda p, y: F.mse_loss(p, y) + 7),
+    "single number": training(error=lambda p, y: (p - y).square().mean((2, 3, 4))),
+    "loss is missing": training(loss=lambda error, q: error),
+    "expected error + quantizer": training(loss=lambda error, q: error + 2 * q),
+    "no gradient reaches the": training(loss=lambda error, q: error.detach() + q),
+    "no gradient to the encoder": training(send=lambda z, v: v.detach()),
 }
 
 
-@pytest.mark.parametrize("message", TRIPLES)
-def test_triple_mistakes(message: str) -> None:
-    found = verdict("04.1", TRIPLES[message])
+@pytest.mark.parametrize("message", STEPS)
+def test_training_step_mistakes(message: str) -> None:
+    found = verdict("04.1", STEPS[message])
     assert found.status == "wrong" and message in found.message
+
+
+def transition_by_transition(frames, encode, to_latent, quantize, embed, to_action, decode):
+    """A pooled latent after the last matrix, and one prediction at a time from all frames up to it."""
+    vectors, codes, q = quantize(to_latent(encode(frames)).mean(dim=-2)[:, 1:])
+    made = []
+    for t in range(1, frames.shape[1]):
+        x = embed(frames[:, :t]) + to_action(vectors[:, :t]).unsqueeze(-2).expand(-1, -1, 4, -1)
+        made.append(decode(x, frames[:, :t])[:, -1])
+    prediction = torch.stack(made, dim=1)
+    error = ((prediction - frames[:, 1:]) ** 2).mean()
+    return prediction, codes, q + error, error
+
+
+@pytest.mark.parametrize("answer", [training(), transition_by_transition])
+def test_other_training_steps_are_right_too(answer) -> None:
+    assert verdict("04.1", answer).status == "right"
 
 
 def of_each(reduce, num_codes: int) -> np.ndarray:
@@ -125,4 +200,3 @@ def test_a_loop_over_codes_and_bincount_are_right_too() -> None:
         return sums / np.maximum(np.bincount(codes[sure], minlength=num_codes), 1)
 
     assert verdict("04.2", by_bincount).status == "right"
-    assert verdict("04.1", lambda x, a: [x[:, : a.shape[1]], a, x[:, 1:].clone()]).status == "right"

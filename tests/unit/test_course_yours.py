@@ -104,6 +104,26 @@ def test_the_solutions_of_notebook_05_train_the_numbers_of_the_package(kind: str
     assert called == {"05.1": 8, "05.2": 8}
 
 
+@pytest.mark.parametrize("kind", ["paper", "extended", "shift"])
+def test_the_solution_of_notebook_04_trains_the_numbers_of_the_package(kind: str, tmp_path: Path) -> None:
+    changes = {
+        "paper": {"difference_input": False, "residual_output": False},
+        "extended": {},
+        "shift": {"shift": 16, "motion_input": True},
+    }[kind]
+    config = load_config("tiny", {f"model.latent_action.{name}": value for name, value in changes.items()})
+    base, dataset = Genie(config), sample_dataset("train")
+    yours, called = counted(Yours(solutions("04.1")))
+    trained = [
+        train_genie(
+            config, dataset, tmp_path / name, tokenizer=base, parts=("latent_action",), prepare=part, progress=False
+        )
+        for name, part in (("package", None), ("own", yours))
+    ]
+    assert same_weights(*trained)
+    assert called["04.1"] >= 8
+
+
 @pytest.mark.parametrize("ordering", ["random", "confidence"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_the_step_of_notebook_05_plays_the_frames_of_the_package(ordering: str, temperature: float) -> None:

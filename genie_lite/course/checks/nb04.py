@@ -6,47 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 
 from genie_lite.course.checking import IMPRECISE, Mistake, call, exercise, imprecise, one_number
+from genie_lite.course.checks.training_step import check_training_step
 from genie_lite.course.solutions import nb04 as solutions
 
-
-@exercise("04.1")
-def training_triple(answer: Any) -> str:
-    """History, codes and targets, aligned, with no frame in the history that is still to be predicted."""
-    clips, length = 2, 5
-    frames = torch.arange(clips * length).reshape(clips, length, 1, 1, 1).expand(-1, -1, 2, 2, 3).float()
-    actions = torch.arange(clips * (length - 1)).reshape(clips, length - 1)
-    found = call(answer, frames.clone(), actions.clone())
-    if not isinstance(found, (tuple, list)) or len(found) != 3:
-        raise Mistake("Expected three things: what the decoder sees, the codes, and what it must predict.")
-    history, codes, target = (torch.as_tensor(part) for part in found)
-    past, future = frames[:, :-1], frames[:, 1:]
-    if torch.equal(history, frames):
-        raise Mistake("The decoder sees all T frames, including the last one, which it must predict: a leak.")
-    if target.shape == frames.shape:
-        raise Mistake("Found T frames to predict. Nothing comes before the first one, so T - 1 remain.")
-    if codes.shape != actions.shape:
-        raise Mistake(f"Found codes {list(codes.shape)}, expected all of them, [B, T-1] = {list(actions.shape)}.")
-    if torch.equal(history, future) and torch.equal(target, future):
-        raise Mistake("The decoder sees exactly the frames it must predict. That is the leak: its error is zero.")
-    if torch.equal(history, past) and torch.equal(target, past):
-        raise Mistake("The decoder must predict what it sees. The target is one frame later: `frames[:, 1:]`.")
-    if torch.equal(history, future) and torch.equal(target, past):
-        raise Mistake("Past and future are swapped: here each frame is predicted from the one after it.")
-    if history.shape[1] != length - 1 or target.shape[1] != length - 1:
-        raise Mistake(
-            f"Along time found {history.shape[1]} frames to see and {target.shape[1]} to predict; "
-            f"expected T - 1 = {length - 1} each."
-        )
-    for name, part, right in zip(
-        ("What the decoder sees", "The codes", "What it predicts"), (history, codes, target), (past, actions, future),
-        strict=True,
-    ):  # fmt: skip
-        if part.shape != right.shape or not torch.equal(part, right):
-            raise Mistake(f"{name}: not the expected entries. Entry t sees x_t and code t, and predicts x_(t+1).")
-    return "The code is the only thing the decoder receives from the future."
+exercise("04.1")(check_training_step)
 
 
 @exercise("04.2")

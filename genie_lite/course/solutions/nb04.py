@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-import torch
+from torch import Tensor
 
 from genie_lite.course.checking import solution
 
+Function = Callable[..., Any]
+
 
 @solution("04.1")
-def training_triple(
-    frames: torch.Tensor, latent_actions: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The last frame has no successor, so nothing is predicted from it; the first has no past, so it is no target."""
-    return frames[:, :-1], latent_actions, frames[:, 1:]
+def training_step(
+    frames: Tensor,
+    encode: Function,
+    to_latent: Function,
+    quantize: Function,
+    embed: Function,
+    to_action: Function,
+    decode: Function,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The encoder has seen frame t + 1, the decoder has not: the code is all that gets across."""
+    past, future = frames[:, :-1], frames[:, 1:]
+    features = encode(frames)  # [B, T, N, D]; those of frame t know frames up to t
+    latents = to_latent(features.mean(dim=2)[:, 1:])  # [B, T-1, latent_dim]; nothing leads to the first frame
+    vectors, codes, quantizer_loss = quantize(latents)
+    x = embed(past) + to_action(vectors)[:, :, None]  # the same action for each of the N patches
+    prediction = decode(x, past)  # [B, T-1, H, W, C]
+    error = (prediction - future).square().flatten(2).mean(-1).mean()
+    return prediction, codes, error + quantizer_loss, error
 
 
 @solution("04.2")

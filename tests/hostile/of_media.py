@@ -15,7 +15,8 @@ from typing import Any
 
 import fsspec
 import numpy as np
-from hostile.harness import VALUES, Border, damaged_bytes, damaged_tree, replace_by_another_thing
+from hostile.damage import VALUES, damaged_bytes, damaged_tree, replace_by_another_thing
+from hostile.harness import Border
 from PIL import Image
 from pretend_games import PretendGames
 

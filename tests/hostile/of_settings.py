@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from hostile.harness import Border, Fault, damaged_bytes, value
+from hostile.damage import damaged_bytes, value
+from hostile.harness import Border, Fault
 from hostile.of_media import pretend_games
 from PIL import Image
 

@@ -13,7 +13,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from hostile.harness import VALUES, Border, Fault, damaged_bytes, damaged_tree, replace_by_another_thing, value
+from hostile.damage import VALUES, damaged_bytes, damaged_tree, replace_by_another_thing, value
+from hostile.harness import Border, Fault
 
 from genie_lite.api import CheckpointError, Genie, load
 from genie_lite.config import load_config

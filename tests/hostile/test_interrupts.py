@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from hostile import interrupts
-from hostile.interrupts import Work, digests, interrupt, works
+from hostile.interrupts import interrupt
+from hostile.works import Work, digests, works
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="os.fork: not on Windows")
 COUNT = int(os.environ.get("GENIE_LITE_INTERRUPTS", "2"))

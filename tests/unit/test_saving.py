@@ -4,16 +4,19 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fakes import FakeGenie
 from PIL import Image
 
-from genie_lite import load_config, storage
+from genie_lite import cli, course, load_config, storage
 from genie_lite.api import Genie, load
 from genie_lite.data import DatasetError, collect, copy_sample, open_dataset, sample_dataset, write_dataset
 from genie_lite.evaluation import PlayTest, Report
@@ -99,6 +102,23 @@ def test_inside_a_checkpoint_folder_it_is_loaded_and_not_pulled_away(genie, tmp_
         with pytest.raises((UnwritableError, CheckpointError)):
             genie.save(place)
     assert load(".").config == genie.config
+
+
+def test_a_world_whose_saver_was_killed_between_two_renames_is_found_by_all(genie, tmp_path):
+    """By load, by the next lesson and by the next stage, which would else take the shipped world or none."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    this = course.start("tiny", run_dir=tmp_path)
+    for find in (
+        lambda: load(this.folder("tokenizer") / "checkpoint"),
+        lambda: this.stage("tokenizer"),
+        lambda: cli.Train(stage="latent_action", data="", run_folder=this.folder("tokenizer").parent)._base(),
+    ):
+        checkpoint = genie.save(this.folder("tokenizer") / "checkpoint")
+        checkpoint.rename(checkpoint.with_name(f".checkpoint.{ended.pid}.previous"))
+        found = find()
+        assert torch.equal(found.dynamics.to_logits.weight, genie.dynamics.to_logits.weight)
+        assert os.listdir(checkpoint.parent) == ["checkpoint"]
 
 
 @pytest.mark.parametrize("name", ["state", "samples", "checkpoint", "log.csv", "encoded.safetensors", ".lock"])

@@ -33,7 +33,7 @@ def main() -> int:
             tallies.append(throw(border, range(options.first, options.first + count), Path(home)))
         peaks.append(peak_memory())
         print(*tallies[-1].faults, sep="\n", end="\n" if tallies[-1].faults else "", flush=True)
-    print("| border | inputs | refused | accepted | faults | seconds | slowest | peak GB so far |")
+    print("| border | inputs | refused | accepted | faults | seconds | slowest, computing | peak GB so far |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for tally, peak in zip([*tallies, _together(tallies)], [*peaks, peaks[-1]], strict=True):
         print(f"| {tally.border} | {tally.inputs:,} | {tally.refused:,} | {tally.accepted:,} | {len(tally.faults)} |"

@@ -9,7 +9,7 @@ from genie_lite.agents.expert_video import (
     latent_action_labels,
 )
 from genie_lite.agents.mapping import CodeLists, FrameMapping
-from genie_lite.agents.player import ClonedPlayer
+from genie_lite.agents.player import BlindPlayer, ClonedPlayer
 from genie_lite.agents.policy import STAGE, PolicyNetwork, predict, train_policy
 from genie_lite.agents.report import figure, mean_interval, summarised, table
 from genie_lite.agents.study import Study, expert_data, inferred, run_seed, targets_of
@@ -18,6 +18,7 @@ __all__ = [
     "STAGE",
     "UNKNOWN",
     "AgentError",
+    "BlindPlayer",
     "ClonedPlayer",
     "CodeLists",
     "ExpertVideo",

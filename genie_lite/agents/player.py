@@ -46,6 +46,20 @@ class ClonedPlayer:
         )
 
 
+class BlindPlayer:
+    """Draws env actions with fixed shares [U], whatever it sees: what labels are worth to one who does not look."""
+
+    def __init__(self, shares: np.ndarray, games: int, rng: np.random.Generator) -> None:
+        self.shares, self.games, self.rng = shares, games, rng
+
+    def choose(self, pictures: np.ndarray) -> np.ndarray:
+        """The next env action of each game, int64 [games]."""
+        return draw(np.tile(self.shares, (self.games, 1)), self.rng)
+
+    def restart(self, games: np.ndarray) -> None:
+        """Nothing is remembered."""
+
+
 def draw(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One index from each row of probabilities [B, U]: int64 [B]."""
     sums = probabilities.cumsum(axis=1)

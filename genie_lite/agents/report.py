@@ -16,7 +16,7 @@ from genie_lite.evaluation.bootstrap import Interval
 # Of Student's t, two-sided 95 %, by degrees of freedom.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 STYLE = {"latent, lists": "C0o-", "latent, frame": "C1s-", "labels alone": "C2^-"}
-LEVEL_LINES = {"oracle": "C3", "sticky": "0.4", "uniform": "0.7"}
+LEVEL_LINES = {"oracle": "C3", "blind": "C4", "sticky": "0.4", "uniform": "0.7"}
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
@@ -93,7 +93,10 @@ def figure(results: Sequence[Result], path: str | Path) -> Path:
             errors = np.nan_to_num(np.abs(values[:, 1:] - values[:, :1])).T
             axes.errorbar([row["labels"] for row in line], values[:, 0], errors, fmt=style, capsize=3, label=name)
         for name, colour in LEVEL_LINES.items():
-            value, low, high = next(row["solved"] for row in here if row["player"] == name)
+            row = next((row for row in here if row["player"] == name), None)
+            if row is None:  # results of before this player was there
+                continue
+            value, low, high = row["solved"]
             axes.axhline(100 * value, color=colour, ls="--", label=name)
             axes.axhspan(100 * low, 100 * high, color=colour, alpha=0.12)
         axes.set(xscale="log", xlabel="labelled samples", title=mode, ylim=(0, 100))

@@ -13,7 +13,7 @@ import numpy as np
 from genie_lite import storage
 from genie_lite.agents.expert_video import UNKNOWN, AgentError, ExpertVideo, Labels, draw_labels, latent_action_labels
 from genie_lite.agents.mapping import CodeLists, FrameMapping, Mapping
-from genie_lite.agents.player import ClonedPlayer
+from genie_lite.agents.player import BlindPlayer, ClonedPlayer
 from genie_lite.agents.policy import FRAMES, STAGE, PolicyNetwork, predict, train_policy
 from genie_lite.api import Genie
 from genie_lite.config import DataConfig, StageConfig, config_to_dict
@@ -148,6 +148,9 @@ def run_seed(
         short = dataclasses.replace(stage, frames=FRAMES, steps=max(1, stage.steps // 2), clips=2 * stage.clips)
         play("labels alone", cloned(targets_of(few, len(codes)), NUM_ENV_ACTIONS, f"labels-{count}", short), count)
     play("oracle", cloned(targets_of(labels, len(codes)), NUM_ENV_ACTIONS, "oracle"))
+    shares = np.bincount(labels.env_actions, minlength=NUM_ENV_ACTIONS) / len(labels.env_actions)
+    blind = BlindPlayer(shares, study.games, np.random.default_rng([seed, len(rows)]))
+    measure("blind", blind, found=np.tile(shares, (len(measures.frames), 1)))
     for name in UNLEARNED:
         unlearned = POLICIES[name](data, np.random.default_rng([seed, len(rows)]), games=study.games)
         measure(name, unlearned)

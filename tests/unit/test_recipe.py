@@ -17,8 +17,10 @@ from genie_lite.inference.first_guess import FirstGuess
 from genie_lite.inference.foresight import Foresight
 from genie_lite.inference.one_frame import frame_features, remember
 from genie_lite.models.build import build_dynamics, build_latent_action
-from genie_lite.models.complete_past import CompletePastDynamicsModel, two_stream_mask
-from genie_lite.models.shift_latent_action import ShiftLatentActionModel, match_displacements, shift_matrices
+from genie_lite.models.complete_past import CompletePastDynamicsModel
+from genie_lite.models.shift_latent_action import ShiftLatentActionModel
+from genie_lite.nn.displacement import match_displacements, shift_matrices
+from genie_lite.nn.two_streams import two_stream_mask
 from genie_lite.play.controller import choose_by_motion
 from genie_lite.training import encoded, loop, read_log, train_genie
 from genie_lite.training.encoded import EncodedVideos, NumberLoader, encode_clips

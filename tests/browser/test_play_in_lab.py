@@ -86,10 +86,11 @@ def test_a_held_key_plays_on_and_stops_when_let_go(notebook):
     assert notebook.locator(".gl-key.gl-held").first.get_attribute("data-key") == "right"
     notebook.keyboard.up("ArrowRight")
     notebook.keyboard.press("Backspace")  # answered after every frame that was under way
-    notebook.wait_for_timeout(500)
-    stopped = frame_number(notebook)
-    notebook.wait_for_timeout(500)
-    assert frame_number(notebook) == stopped
+    seen = [frame_number(notebook)]
+    while len(seen) < 2 or seen[-1] != seen[-2]:  # on a busy machine frames under way come late
+        assert len(seen) < 20, f"a key that was let go plays on: {seen}"
+        notebook.wait_for_timeout(1_000)
+        seen.append(frame_number(notebook))
 
 
 def test_backspace_takes_back(notebook):

@@ -101,7 +101,7 @@ def figure(results: Sequence[Result], path: str | Path) -> Path:
             axes.axhspan(100 * low, 100 * high, color=colour, alpha=0.12)
         axes.set(xscale="log", xlabel="labelled samples", title=mode, ylim=(0, 100))
     drawing.axes[0].set_ylabel("levels solved, %")
-    drawing.axes[-1].legend(fontsize="small", loc="lower right")
+    drawing.axes[-1].legend(fontsize="small", loc="upper left", ncols=2)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     drawing.savefig(path, dpi=120)
     return Path(path)

@@ -96,8 +96,9 @@ def throw(kind: type[Border], numbers: Iterator[int] | range, home: Path) -> Tal
 
 def _attempt(action: Callable[[], object], refusals: tuple[type[BaseException], ...]) -> str:
     start = time.process_time()
+    rung: list[int] = []
     try:
-        with _alarms():
+        with _alarms(rung):
             action()
         outcome = "accepted"
     except refusals as error:
@@ -112,19 +113,20 @@ def _attempt(action: Callable[[], object], refusals: tuple[type[BaseException], 
         raise
     except Exception as error:
         raise Fault(f"{type(error).__name__}: {error}") from error
-    if time.process_time() - start > LONGEST:
+    if rung or time.process_time() - start > LONGEST:
         raise Fault(f"took {time.process_time() - start:.0f} seconds of computing")
     return outcome
 
 
 @contextlib.contextmanager
-def _alarms() -> Iterator[None]:
-    """Interrupt what computes or waits for ever; what swallows that is found by its duration, or ends the process."""
+def _alarms(rung: list[int]) -> Iterator[None]:
+    """Interrupt what computes or waits for ever, and add the signal that did to `rung`: an input may swallow it."""
     if not hasattr(signal, "setitimer"):
         yield
         return
 
-    def late(*_: object) -> None:
+    def late(signum: int, _: object) -> None:
+        rung.append(signum)
         raise TimeoutError(f"computed for over {LONGEST:.0f} seconds, or waited for over {WAIT:.0f}")
 
     alarms = [(signal.ITIMER_PROF, signal.SIGPROF, LONGEST), (signal.ITIMER_REAL, signal.SIGALRM, WAIT)]

@@ -9,6 +9,7 @@ Exit status: 0 done, 1 a check found a problem, 2 the command could not be carri
 
 from __future__ import annotations
 
+import abc
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -65,13 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-class Command:
+class Command(abc.ABC):
     """What every command has: `run`, and a line for whoever stops it with Ctrl-C."""
 
     when_stopped: ClassVar[str] = "Nothing was saved."
 
+    @abc.abstractmethod
     def run(self) -> int | None:
-        raise NotImplementedError
+        """Do it; the exit status, None for 0."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)

@@ -6,6 +6,7 @@ so that collecting can stop and resume.
 
 from __future__ import annotations
 
+import abc
 import functools
 from typing import ClassVar
 
@@ -23,7 +24,7 @@ HORIZONTAL = (0.4, 0.2, 0.4)
 VERTICAL = (0.15, 0.4, 0.45)
 
 
-class Policy:
+class Policy(abc.ABC):
     """What all policies share."""
 
     odds: ClassVar[dict[str, object]] = {}  # stored with the videos
@@ -33,14 +34,14 @@ class Policy:
         self.data, self.rng = data, rng
         self.count = data.num_envs if games is None else games
 
+    @abc.abstractmethod
     def choose(self, pictures: np.ndarray) -> np.ndarray:
         """The next env action of each game, int64 [games].
 
         `pictures` uint8 [n, H, W, C] shows the first n games. The random numbers of all games are drawn whatever n is.
         """
-        raise NotImplementedError
 
-    def restart(self, games: np.ndarray) -> None:
+    def restart(self, games: np.ndarray) -> None:  # noqa: B027 (most policies have nothing to forget)
         """An episode has ended in `games` (indices): forget what was pressed and seen there."""
 
     def horizontal(self) -> np.ndarray:

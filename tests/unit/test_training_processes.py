@@ -245,9 +245,12 @@ def test_a_killed_process_is_named_and_the_run_continues(tmp_path):
 def test_ctrl_c_twice_saves_the_step_that_was_under_way(tmp_path):
     """Both processes stop after the same step; what comes after it is what would have come."""
     process = started(tmp_path)
+    workers = psutil.Process(process.pid).children(recursive=True)
     for _ in range(2):
         os.killpg(process.pid, signal.SIGINT)
     process.wait(600)
+    _, left = psutil.wait_procs(workers, 600)  # torchrun, stopped twice, does not wait for those that still save
+    assert not left
     told = (tmp_path / "stderr").read_text()
     step = newest_step(tmp_path)
     assert f"tokenizer: stopped at step {step}; start it again" in told and "Stopped." in told

@@ -106,9 +106,8 @@ def sample_by_confidence(
 
 
 def masked_frame(model: DynamicsModel, context: Tensor) -> Tensor:
-    """Tokens [B, N] of a frame in which all are masked, for its context [B, 1, N, D]."""
-    batch, _, count, _ = context.shape
-    return torch.full((batch, count), model.mask_token, device=context.device)
+    """Tokens [B, N] of a frame in which all are masked, for its context [B, 1, ...]."""
+    return torch.full((len(context), model.tokens_per_frame), model.mask_token, device=context.device)
 
 
 # --------------------------------------------------------------------------------------------- what samplers share

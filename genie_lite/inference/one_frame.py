@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from genie_lite.inference.kv_cache import KVCache
 from genie_lite.models import DynamicsModel, VideoTokenizer
+from genie_lite.models.merged_tokens import MergedTokensDynamicsModel
 from genie_lite.nn import Attention, STBlock, STTransformer
 from genie_lite.nn.layers import layer_norm
 from genie_lite.nn.table3_blocks import OneAttentionBlock
@@ -38,7 +39,12 @@ def frame_features(
 
     `context` [B, 1, N, D] is `model.context` of that frame.
     """
-    return newest_frame(model.transformer, model.embed(tokens[:, None], context), cache, rows)
+    x = model.embed(tokens[:, None], context)
+    if not isinstance(model, MergedTokensDynamicsModel):
+        return newest_frame(model.transformer, x, cache, rows)
+    squares = newest_frame(model.transformer, x, cache).view_as(x)
+    features = model.by_token(squares).flatten(0, 2)
+    return features if rows is None else features[rows]
 
 
 def remember(

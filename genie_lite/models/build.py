@@ -8,6 +8,7 @@ from genie_lite.models.dynamics import DynamicsModel
 from genie_lite.models.dynamics_variants import ExtendedDynamicsModel
 from genie_lite.models.latent_action import LatentActionModel
 from genie_lite.models.latent_action_variants import ExtendedLatentActionModel, TokenLatentActionModel
+from genie_lite.models.merged_tokens import MergedTokensDynamicsModel
 from genie_lite.models.shift_latent_action import ShiftLatentActionModel
 from genie_lite.models.tokenizer import VideoTokenizer
 from genie_lite.models.tokenizer_variants import PatchTokenizer
@@ -35,6 +36,8 @@ def build_latent_action(config: ModelConfig) -> LatentActionModel:
 def build_dynamics(config: ModelConfig) -> DynamicsModel:
     """The untrained dynamics model that `config` describes; `token_start` is applied when it is trained."""
     settings = config.dynamics
+    if settings.merge > 1:
+        return MergedTokensDynamicsModel(config)
     if settings.past == "complete":
         return CompletePastDynamicsModel(config)
     if settings.previous_input or settings.corruption or settings.loss_share < 1:

@@ -35,6 +35,7 @@ class DynamicsModel(nn.Module):
         self.mask_rate = config.dynamics.mask_rate
         self.num_tokens = config.tokenizer.codebook.num_codes
         self.mask_token = self.num_tokens  # the last row of the embedding
+        self.tokens_per_frame = config.tokens_per_frame
 
         # Embed
         self.token_embedding = nn.Embedding(self.num_tokens + 1, transformer.d_model)

@@ -28,13 +28,14 @@ from genie_lite.training.encoded import EncodedVideos, NumberLoader, encode_clip
 FRAMES, CLIPS, REACH = 5, 2, 12
 
 
-@pytest.fixture(scope="module")
-def config():
+@pytest.fixture(scope="module", params=[1, 2], ids=["tokens", "squares of tokens"])
+def config(request):
     options = {
         "model.latent_action.shift": REACH,
         "model.latent_action.motion_input": True,
         "model.dynamics.past": "complete",
         "model.dynamics.first_guess": True,
+        "model.dynamics.merge": request.param,
     }
     return load_config("tiny", options).model
 
@@ -156,6 +157,9 @@ def test_two_streams_are_what_the_cache_computes_in_play(config, window):
         present = frame_features(dynamics, masked[:, t], context, cache)
         torch.testing.assert_close(complete.view_as(seen[:, t]), seen[:, t], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(present.view_as(features[:, t]), features[:, t], atol=1e-5, rtol=1e-5)
+        some = torch.tensor([5, 0, config.tokens_per_frame + 3])
+        found = frame_features(dynamics, masked[:, t], context, cache, some)
+        torch.testing.assert_close(found, present[some], atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
@@ -210,6 +214,24 @@ def test_training_reduces_the_loss(config, dynamics):
         optimizer.zero_grad()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_merged_tokens_keep_their_places():
+    """What a square of tokens makes of one of its tokens comes back at that token's place."""
+    dynamics = build_dynamics(load_config("tiny", {"model.dynamics.past": "complete", "model.dynamics.merge": 2}).model)
+    with torch.no_grad():
+        dynamics.token_embedding.weight.copy_(torch.randn_like(dynamics.token_embedding.weight))
+        dynamics.join_tokens.weight.zero_()
+        dynamics.split_tokens.weight.zero_()
+        width = dynamics.join_tokens.out_features
+        for corner in range(4):  # a quarter of the width for each token of the square
+            own = torch.arange(width // 4)
+            dynamics.join_tokens.weight[corner * width // 4 + own, corner * width + own] = 1.0
+            dynamics.split_tokens.weight[corner * width + own, corner * width // 4 + own] = 1.0
+        tokens = torch.randint(dynamics.num_tokens, (2, 3, dynamics.tokens_per_frame))
+        found = dynamics.by_token(dynamics.embed(tokens, torch.zeros(()))).argmax(-1)
+        expected = dynamics.token_embedding(tokens)[..., : width // 4].argmax(-1)
+    assert torch.equal(found, expected)
 
 
 # ------------------------------------------------------------------------------------------------------------ training

@@ -141,11 +141,11 @@ def play_keys(
         rollout = genie.rollout(prompts[part], maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
         past = prompts[part]
         for t in range(length):
-            prior = {"log_prior": rollout.log_prior} if getattr(controller, "uses_world_prior", False) else {}
+            at_hand = {"rollout": rollout} if getattr(controller, "reads_rollout", False) else {}
             if keys is None:
-                actions = controller.autoplay(past, rng, **prior)
+                actions = controller.autoplay(past, rng, **at_hand)
             else:
-                actions = controller.latent_actions(past, [row[t] for row in keys[part]], **prior)
+                actions = controller.latent_actions(past, [row[t] for row in keys[part]], **at_hand)
             frame = rollout.step(actions)
             videos[part, t] = frame
             past = np.concatenate([past, frame[:, None]], axis=1)[:, -genie.context_frames :]

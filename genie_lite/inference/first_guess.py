@@ -55,6 +55,22 @@ class FirstGuess:
         self._predicted = True
         return self.model.to_frames(self._frames[:, -1:], decoded).clamp(0, 1)
 
+    def displacements(self) -> Tensor:
+        """Pixels down and right by which each latent action would move the hero now, [B, A, 2], on average."""
+        assert self._frames is not None, "displacements: no frame was shown"
+        codes = self.model.quantizer.codebook
+        clips, count = len(self._frames), len(codes)
+        past = self.model.past(self._frames)[:, -1:].repeat_interleave(count, 0)
+        motion = (
+            self.model.motion(self._frames)[:, -1:].repeat_interleave(count, 0) if self.model.motion_input else None
+        )
+        vectors = self.model.quantizer.lookup(torch.arange(count, device=codes.device)).repeat(clips, 1)[:, None]
+        frames = self._frames[:, -1:].repeat_interleave(count, 0)
+        embedded = past + self.model.per_frame(frames, vectors, motion)[:, :, None]
+        embedded = embedded.to(self.model._dtype(frames))
+        decoded = newest_frame(self.model.decoder, embedded, self._cache.repeated(count, clips)).view_as(embedded)
+        return self.model.mean_displacements(decoded).view(clips, count, 2)
+
     def snapshot(self) -> Shown:
         """What `rewind` needs to undo the next `append`."""
         assert self._frames is not None, "snapshot: no frame was shown"

@@ -68,6 +68,16 @@ class KVCache:
         self.position += frames
         self._views.clear()
 
+    def repeated(self, count: int, clips: int) -> KVCache:
+        """A cache of its own, in which each of the `clips` clips, B in all, stands `count` times in a row."""
+        other = KVCache(self.window)
+        other.position, other.arranged = self.position, self.arranged
+        for layer, ring in self._rings.items():
+            by_clip = (part.unflatten(0, (layer.num_heads * clips, -1)) for part in ring)
+            keys, values = (part.repeat_interleave(count, dim=0).flatten(0, 1) for part in by_clip)
+            other._rings[layer] = keys, values
+        return other
+
     def snapshot(self) -> Slots:
         """Copies of the slots that the next frame will overwrite: what `rewind` needs to undo one `advance`."""
         slot = self.position % self.window

@@ -90,6 +90,17 @@ class Rollout:
         """
         return None if self._log_prior is None else self._log_prior.to(torch.float64).cpu().numpy()
 
+    def motions(self) -> np.ndarray | None:
+        """Pixels to the right and down by which each latent action would move the hero now, float64 [B, A, 2].
+
+        None for a world whose dynamics model reads no first guesses. What `Foresight` predicts of the last frames alone
+        is read off the whole window here, for less.
+        """
+        if self._guess is None:
+            return None
+        with self._computing():
+            return self._guess.displacements().flip(-1).to(torch.float64).cpu().numpy()
+
     def step(self, latent_actions: np.ndarray | list[int] | int) -> np.ndarray:
         """Take one latent action [B] in each world, and return the new frames, uint8 [B, H, W, C].
 

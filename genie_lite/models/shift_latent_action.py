@@ -73,7 +73,10 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
 
         frames are [B, t, H, W, C], action_vectors [B, t, latent_dim]; `motion` is as for `decoder_input`.
         """
-        decoded = self.decoder(self.decoder_input(frames, action_vectors, motion))
+        return self.mean_displacements(self.decoder(self.decoder_input(frames, action_vectors, motion)))
+
+    def mean_displacements(self, decoded: Tensor) -> Tensor:
+        """The same, [B, t, 2], of what the decoder made of the frames, [B, t, N, D]."""
         logits = self.to_shift(decoded.mean(dim=2)).float()
         steps = torch.arange(-self.reach, self.reach + 1, device=logits.device, dtype=logits.dtype)
         return (logits.unflatten(-1, (2, -1)).softmax(dim=-1) * steps).sum(dim=-1)

@@ -59,7 +59,7 @@ class AutoPlay:
         count = self.session.num_latent_actions
         if self.choice == "prior" and self._prior:
             past = self.session.known(self.session.genie.context_frames)
-            return int(self._prior(past[None], self._rng, **self.session.prior_at_hand())[0])
+            return int(self._prior(past[None], self._rng, **self.session.at_hand())[0])
         if self.choice == "last" and self.session.num_steps:
             return self.session.recent(2)[1][-1]
         return int(self.choice) if self.choice.isdecimal() else int(self._rng.integers(count))

@@ -12,6 +12,7 @@ from genie_lite.play.actions import card_labels, read_labels
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
+    from genie_lite.inference import Rollout
     from genie_lite.inference.foresight import Foresight
 
 # What a key means: the direction across (-1 left, 0 none, +1 right), and whether it jumps.
@@ -75,7 +76,7 @@ class Controller:
             )
         self.genie = genie
         self.prior: Prior | None = genie.action_prior if prior == "world" else prior
-        self.uses_world_prior = prior == "world" and self.prior is not None  # then a rollout's `log_prior` will do
+        self.reads_rollout = prior == "world" and self.prior is not None
         self.weight = weight
         self.foresight: Foresight | None = None if self.prior is None else getattr(genie, "foresight", None)
         shares = np.array([label.share or 0.0 for label in labels])
@@ -98,36 +99,41 @@ class Controller:
         return tuple(INTENTIONS)
 
     def latent_actions(
-        self, frames: np.ndarray, keys: str | Sequence[str], *, log_prior: np.ndarray | None = None
+        self, frames: np.ndarray, keys: str | Sequence[str], *, rollout: Rollout | None = None
     ) -> np.ndarray:
         """The latent action of each world, int64 [B], given its key and its past frames uint8 [B, T, H, W, C].
 
-        `keys` is one name for each world, or one for all. `log_prior` [B, A] takes the place of what the prior says of
-        the frames: `rollout.log_prior` of the rollout that made them. Raises ValueError for an unknown name.
+        `keys` is one name for each world, or one for all. From the rollout that made the frames much of what is needed
+        can be read, if the prior is the world's own (`reads_rollout`). Raises ValueError for an unknown name.
         """
-        plausible = self.log_plausible(frames) if log_prior is None else log_prior
+        plausible = self.log_plausible(frames, rollout)
         names = [keys] * len(plausible) if isinstance(keys, str) else list(keys)
         if len(names) != len(plausible) or not set(names) <= set(INTENTIONS):
             raise ValueError(
                 f"keys: found {len(names)} of {sorted(set(names))}, expected {len(plausible)} of {list(INTENTIONS)}"
             )
         if self.foresight is not None:
-            return choose_by_motion(self.foresight.motions(frames), plausible, [INTENTIONS[name] for name in names])
+            motions = None if rollout is None else rollout.motions()
+            motions = self.foresight.motions(frames) if motions is None else motions
+            return choose_by_motion(motions, plausible, [INTENTIONS[name] for name in names])
         fit = np.stack([self._log_fit[name] for name in names])
         ruled_out = plausible < plausible.max(1, keepdims=True) + math.log(PLAUSIBLE)
         if self.prior is None:
             ruled_out[:] = False
         return np.where(ruled_out, -np.inf, plausible + self.weight * fit).argmax(1)
 
-    def autoplay(
-        self, frames: np.ndarray, rng: np.random.Generator, *, log_prior: np.ndarray | None = None
-    ) -> np.ndarray:
+    def autoplay(self, frames: np.ndarray, rng: np.random.Generator, *, rollout: Rollout | None = None) -> np.ndarray:
         """A latent action for each world, int64 [B], drawn from the prior: the world plays by itself."""
-        plausible = self.log_plausible(frames) if log_prior is None else log_prior
+        plausible = self.log_plausible(frames, rollout)
         return (plausible + rng.gumbel(size=plausible.shape)).argmax(1)
 
-    def log_plausible(self, frames: np.ndarray) -> np.ndarray:
-        """Log-probability of each latent action given past frames uint8 [B, T, H, W, C], float64 [B, A]."""
+    def log_plausible(self, frames: np.ndarray, rollout: Rollout | None = None) -> np.ndarray:
+        """Log-probability of each latent action given past frames uint8 [B, T, H, W, C], float64 [B, A].
+
+        The rollout that made the frames spares asking the prior.
+        """
+        if rollout is not None and rollout.log_prior is not None:
+            return rollout.log_prior
         frames = np.asarray(frames)
         if frames.ndim != 5:
             raise ValueError(f"frames: found shape {list(frames.shape)}, expected [B, T, H, W, C], one past a key")

@@ -18,6 +18,7 @@ from genie_lite.play.prompts import Prompts, prompt_frames
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
+    from genie_lite.inference import Rollout
 
 MAX_SEED = 2**32 - 1
 
@@ -87,13 +88,11 @@ class PlaySession:
             raise ActionError(f"key: found {key!r}, wanted one of {', '.join(self.controller.keys)}")
         with self._lock:
             past = self.known(self.genie.context_frames)
-            prior = self.prior_at_hand()
-        return int(self.controller.latent_actions(past[None], [key], **prior)[0])
+            return int(self.controller.latent_actions(past[None], [key], **self.at_hand())[0])
 
-    def prior_at_hand(self) -> dict[str, np.ndarray]:
-        """`log_prior` [1, A] for a controller that uses the world's prior, where the rollout has read it already."""
-        found = self._rollout.log_prior if getattr(self.controller, "uses_world_prior", False) else None
-        return {} if found is None else {"log_prior": found}
+    def at_hand(self) -> dict[str, Rollout]:
+        """The rollout, for a controller that reads from it what the world already knows."""
+        return {"rollout": self._rollout} if getattr(self.controller, "reads_rollout", False) else {}
 
     @functools.cached_property
     def controller(self) -> KeyController:

@@ -383,6 +383,30 @@ def test_the_first_guess_in_play_is_that_of_training(world):
             torch.testing.assert_close(found[:, 0], expected[:, t], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_rollout_foresees_what_the_decoder_would_do_after_the_whole_window(world, monkeypatch, frames):
+    monkeypatch.setattr(world, "precision", "float32")
+    disturbed(world.latent_action)
+    prompt = some_clips(2, frames)
+    rollout = world.rollout(prompt, maskgit_steps=2)
+    shown = [*np.moveaxis(world.decode(world.encode(prompt)), 1, 0)]
+    taken = [*np.moveaxis(world.infer_actions(prompt), 1, 0)] if frames > 1 else []
+    for action in ([0, 1], [2, 0], [1, 1]):
+        found = rollout.motions()
+        np.testing.assert_array_equal(found, rollout.motions())
+        for choice in range(world.num_latent_actions):
+            codes = torch.from_numpy(np.stack([*taken, [choice, choice]], axis=1))
+            pixels = torch.from_numpy(np.stack(shown, axis=1)).float() / 255
+            with world.inference(), torch.inference_mode():
+                vectors = world.latent_action.quantizer.lookup(codes)
+                expected = world.latent_action.displacements(pixels, vectors)[:, -1].flip(-1)
+            np.testing.assert_allclose(found[:, choice], expected.double().numpy(), atol=0.05)
+        shown.append(rollout.step(action))
+        taken.append(np.array(action))
+    rollout.undo()
+    np.testing.assert_allclose(rollout.motions(), found, atol=1e-5)
+
+
 def test_a_world_with_a_prior_says_what_is_likely_next(world):
     prompt = some_clips(3, 6)
     found = world.action_prior.log_probabilities(prompt)

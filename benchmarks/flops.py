@@ -140,11 +140,15 @@ def dynamics(model: ModelConfig, clips: int, frames: int) -> Flops:
 
 def two_streams(model: ModelConfig, clips: int, frames: int) -> Flops:
     """Complete frames and masked ones side by side; first guesses and the action prior."""
-    settings, count, transitions = model.dynamics.transformer, model.tokens_per_frame, clips * (frames - 1)
-    width, pixels = settings.d_model, model.tokenizer.patch_size**2 * model.channels
+    settings, square, transitions = model.dynamics.transformer, model.dynamics.merge**2, clips * (frames - 1)
+    count = model.tokens_per_frame // square
+    width, pixels = settings.d_model, square * model.tokenizer.patch_size**2 * model.channels
     stack = transformer(settings, 2 * transitions * count, count, 2 * (frames - 1))
     stack += linear(transitions, width, model.latent_action.codebook.num_codes)
     stack += linear(clips * (frames - 2), model.latent_action.codebook.latent_dim, width, of_input=True)
+    if square > 1:
+        rows = 2 * transitions * count
+        stack += linear(rows, square * width, width) + linear(rows, width, square * width)
     if model.dynamics.first_guess:
         stack += linear(transitions * count, pixels, 2 * width, of_input=True)
         stack += linear(transitions * count, 2 * width, width)

@@ -77,6 +77,10 @@ def test_the_paper_preset_has_the_case_studys_sizes():
             {"model": {"dynamics": {"transformer": {"d_model": 100, "num_heads": 3}}}},
             r"model.dynamics.transformer.num_heads: found 3, wanted a divisor of d_model \(100\)",
         ),
+        (
+            {"model": {"dynamics": {"past": "complete", "merge": 3}}},
+            r"model.dynamics.merge: found 3, wanted a number that divides the rows and columns of tokens, \[16, 16\]",
+        ),
         ({"model": {"tokenizer": {"patch_size": 7}}}, "tokenizer.patch_size: found 7, wanted a size that tiles"),
         ({"model": 3}, "model: found 3, wanted a mapping"),
         ({"model": {"frame_size": [64]}}, "model.frame_size: .*a list of 2 values"),
@@ -119,6 +123,7 @@ STAGE = "training.tokenizer."
         "model.dynamics.corruption": (2, NAN),
         "model.dynamics.mask_rate": ([0.5, 1.5], [0.9, 0.1], [0, 0], [NAN, 1]),
         "model.dynamics.loss_share": (0, -1),
+        "model.dynamics.merge": (0, -2, 2),  # tiny's past is masked
         TRANSFORMER + "qk_size": (-2, 0, 3),
         TRANSFORMER + "v_size": (-2, 0),
         TRANSFORMER + "d_model": (0, -8, 2**40),

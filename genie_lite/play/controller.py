@@ -34,8 +34,9 @@ WEIGHT = 2.0  # of what an action does, against how plausible it is
 # Where a world foresees what each latent action would do:
 RISES = 6.0  # pixels a frame that make a jump
 LEAST = 0.06  # least probability of all actions that rise, or do not, below which a key cannot ask for them
-POSSIBLE = 0.03  # actions less plausible than this share of the most plausible one are left out
+POSSIBLE = 0.01  # actions less plausible than this share of the most plausible one are left out
 PER_PIXEL = 4.0  # nats of plausibility that a pixel to the wanted side outweighs
+ENOUGH = 2.0  # pixels to the wanted side, beyond which more do not count: they obey the key alike
 
 
 class Prior(Protocol):
@@ -155,8 +156,8 @@ def choose_by_motion(motions: np.ndarray, plausible: np.ndarray, intentions: Seq
 
     First actions that rise are kept, or those that do not; the others where these are less probable than LEAST. Then
     actions far less plausible than the best of them are left out: against a wall, or in the air, no action that is
-    left does what the key asks for. Of the rest the one is taken that moves furthest to the wanted side, or least of
-    all; among equals plausibility decides.
+    left does what the key asks for. Of the rest the one is taken that moves furthest to the wanted side, up to ENOUGH
+    pixels, or least of all; among equals plausibility decides.
     """
     odds = np.exp(plausible - plausible.max(1, keepdims=True))
     across, down = motions[..., 0], motions[..., 1]
@@ -167,7 +168,7 @@ def choose_by_motion(motions: np.ndarray, plausible: np.ndarray, intentions: Seq
     can = (odds * wanted).sum(1, keepdims=True) >= LEAST * odds.sum(1, keepdims=True)
     odds = odds * np.where(can, wanted, ~wanted)
     possible = odds >= POSSIBLE * odds.max(1, keepdims=True)
-    fit = np.where(direction == 0, -np.abs(across), direction * across)
+    fit = np.where(direction == 0, -np.abs(across), np.minimum(direction * across, ENOUGH))
     return np.where(possible, PER_PIXEL * fit + plausible, -np.inf).argmax(1)
 
 

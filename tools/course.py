@@ -1,7 +1,8 @@
 """Runs the notebooks of the course: `run` into a folder for `make course`, `refresh` in place for `make notebooks`.
 
 `keep` puts the outputs of a finished `run` into the notebooks themselves, so that a reader on the web sees them;
-`sources` renews the source code and quizzes that notebooks show, after these have changed, and runs nothing else.
+`sources` renews the source code, quizzes and diagrams that notebooks show, after these have changed, and runs nothing
+else.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-STATIC = ("course.show_source(", "course.quiz(")  # outputs that depend on the package alone
+STATIC = ("course.show_source(", "course.quiz(", "course.diagram(")  # outputs that depend on the package alone
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -37,7 +38,7 @@ def main() -> int:
     keep.add_argument("--out", type=Path, required=True, help="the folder that `run` filled")
     keep.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
     renew = commands.add_parser(
-        "sources", help="renew what course.show_source and course.quiz show; nothing is trained"
+        "sources", help="renew what course.show_source, course.quiz and course.diagram show; nothing is trained"
     )
     renew.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
     options = parser.parse_args()
@@ -136,7 +137,7 @@ def adopt(path: Path, executed: Path) -> int:
 
 
 def renew_sources(path: Path) -> None:
-    """Renew the outputs of cells that only show source code or a quiz."""
+    """Renew the outputs of cells that only show source code, a quiz or a diagram."""
     notebook = nbformat.read(path, as_version=4)
     for cell, shown in sources(notebook):
         cell.outputs = [nbformat.v4.new_output("display_data", data=bundle) for bundle in shown]
@@ -144,7 +145,7 @@ def renew_sources(path: Path) -> None:
 
 
 def sources(notebook):
-    """Each cell that only calls course.show_source or course.quiz, and the outputs it would show now."""
+    """Each cell that only calls a function of STATIC, and the outputs it would show now."""
     from genie_lite.course import notes
 
     names: dict = {}

@@ -6,6 +6,7 @@
 
     this = course.start("laptop", seed=0, run_dir="../runs/course")
     course.show_source(STBlock.forward)
+    course.diagram("tokenizer")
     course.show_video(frames, title="a jump")
     course.check("01.1", answer)
     yours = course.use({"03.2": nearest_code})  # what passes is trained
@@ -27,6 +28,7 @@ from genie_lite.course.checking import (
     solution,
     verdict,
 )
+from genie_lite.course.diagrams import diagram
 from genie_lite.course.explore import explore
 from genie_lite.course.figures import animate, plot_log, show_samples, show_table, show_video, show_videos
 from genie_lite.course.lesson import Course, start
@@ -46,6 +48,7 @@ __all__ = [
     "call",
     "card",
     "check",
+    "diagram",
     "exercise",
     "expect",
     "explore",

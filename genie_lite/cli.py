@@ -133,7 +133,7 @@ class Params(Command):
 
 @command("collect")
 class Collect(Command):
-    """Collect CoinRun videos into FOLDER/train.zarr and FOLDER/test.zarr."""
+    """Collect videos of the preset's game into FOLDER/train.zarr and FOLDER/test.zarr."""
 
     out: Folder  # where the videos go
     preset: Preset = "laptop"

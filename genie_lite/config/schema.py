@@ -22,13 +22,13 @@ from genie_lite.config.model import ModelConfig
 @checked
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """How CoinRun videos are collected (appendix F.1); the defaults are the simplified game of the course."""
+    """How videos of a game are collected (appendix F.1); the defaults are the course's simplified CoinRun."""
 
-    game: Literal["coinrun", "ninja", "climber", "jumper"] = "coinrun"  # of procgen
+    game: Literal["coinrun", "ninja", "climber", "jumper", "robot"] = "coinrun"  # of procgen; robot: a simulated arm
     distribution_mode: Literal["easy", "hard"] = "easy"  # procgen's difficulty
     backgrounds: bool = False  # paint backgrounds behind the level
     restrict_themes: bool = True  # give the ground and the hero one look in every level
-    policy: Literal["sticky", "uniform", "walker", "expert"] = "sticky"  # who presses the keys: data/policies.py
+    policy: Literal["sticky", "uniform", "walker", "expert", "pusher"] = "sticky"  # data/policies.py; pusher: robot's
     sticky_probability: Fraction = 0.5  # of repeating the last env action (sticky) or the last direction (walker)
     right_bias: Fraction = 0.3  # extra probability of moving right, so that videos travel through their levels
     action_repeat: Count = 4  # game steps per env action; one frame is stored per env action
@@ -41,6 +41,8 @@ class DataConfig:
     seed: Seed = 0  # of the policy and of the order of levels
 
     def __post_init__(self) -> None:
+        wanted = "pusher with game: robot, and another with procgen's games"
+        require((self.policy == "pusher") == (self.game == "robot"), "policy", self.policy, wanted)
         for name in ("train_levels", "test_levels"):
             first, count = getattr(self, name)
             require(

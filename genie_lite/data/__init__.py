@@ -13,6 +13,7 @@ from genie_lite.data.errors import DatasetError, MissingArrayError
 from genie_lite.data.fit import fit_frames
 from genie_lite.data.loader import ClipLoader
 from genie_lite.data.procgen_games import import_procgen, procgen_available
+from genie_lite.data.robot_arm import import_pybullet, robot_available
 from genie_lite.data.samples import copy_sample, course_dataset, data_folder, sample_dataset, sample_game
 from genie_lite.data.validate import check_dataset
 from genie_lite.data.writer import DatasetWriter, write_dataset
@@ -30,8 +31,10 @@ __all__ = [
     "data_folder",
     "fit_frames",
     "import_procgen",
+    "import_pybullet",
     "open_dataset",
     "procgen_available",
+    "robot_available",
     "sample_dataset",
     "sample_game",
     "write_dataset",

@@ -1,4 +1,4 @@
-"""Blocks of video: `num_envs` games, played side by side by a policy or one after another by the expert.
+"""Blocks of video: `num_envs` games, side by side, or one after another by the expert and on the robot arm.
 
 A block is a pure function of (settings, split, block number).
 """
@@ -16,6 +16,8 @@ from genie_lite.config import DataConfig
 from genie_lite.data.expert import Expert
 from genie_lite.data.policies import POLICIES
 from genie_lite.data.procgen_games import FRAME_SHAPE, LONGEST_EPISODE, STILL, make_games
+from genie_lite.data.pusher import Pusher
+from genie_lite.data.robot_arm import RobotArm
 from genie_lite.data.writer import DatasetWriter
 from genie_lite.data.zarr_store import CHUNK_FRAMES
 
@@ -142,6 +144,26 @@ def play_expert(block: Block) -> None:
             at += count
         block.show(stream * block.length + at)
     game.close()
+
+
+def play_robot(block: Block) -> None:
+    """Let somebody push objects about with the robot arm: one level a stream, one stream after another."""
+    data, split = block.data, 0 if block.split == "train" else 1
+    first, count = data.train_levels if block.split == "train" else data.test_levels
+    for stream in range(block.skip // block.length, block.streams):
+        level = first + (block.number * data.num_envs + stream) % count
+        pusher = Pusher(data.sticky_probability, np.random.default_rng([data.seed, split, block.number, stream]))
+        frames = np.empty((min(block.length, block.stop - stream * block.length), *FRAME_SHAPE), np.uint8)
+        arm = RobotArm(level)
+        block.begin(np.array([stream]), 0, np.array([level]))
+        for t in range(len(frames)):
+            frames[t] = arm.picture()
+            block.env_actions[stream, t] = pusher.choose(arm.tool, arm.object)
+            for _ in range(data.action_repeat):
+                arm.step(int(block.env_actions[stream, t]))
+            block.show(stream * block.length + t + 1)
+        arm.close()
+        block.place(stream, 0, frames)
 
 
 def _level_seeds(games: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Collecting videos of CoinRun, or of another of procgen's platform games (appendix F.1 of the paper).
+"""Collecting videos of CoinRun, another of procgen's platform games (appendix F.1 of the paper), or a robot arm.
 
 Frames come in blocks: `num_envs` streams, each as long as the longest episode, committed to disk together. A block is a
 pure function of (settings, split, block number), which is all that stopping, resuming and appending need: a dataset
@@ -16,14 +16,19 @@ from typing import Any
 from tqdm import tqdm
 
 from genie_lite.config import DataConfig
-from genie_lite.data.blocks import Block, Split, play_expert, play_policy, stream_frames
+from genie_lite.data.blocks import Block, Split, play_expert, play_policy, play_robot, stream_frames
 from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError, looking_at
 from genie_lite.data.expert import BACK, SAVE_EVERY, TRIES
 from genie_lite.data.policies import POLICIES
 from genie_lite.data.procgen_games import FRAME_SHAPE, game_options, import_procgen
+from genie_lite.data.pusher import Pusher
+from genie_lite.data.robot_arm import import_pybullet
 from genie_lite.data.writer import DatasetWriter, existing_attributes
 from genie_lite.data.zarr_store import CHUNK_FRAMES, LEVEL, writing
+
+PLAY = {"expert": play_expert, "pusher": play_robot}  # policies that play in their own way
+_PACKAGES = ("genie-lite", "procgen-mirror", "procgen-gym", "pybullet", "numpy")
 
 
 def collect(
@@ -40,8 +45,8 @@ def collect(
     """Collect `frames` frames (default: the split's number in `data`) to a Zarr folder and open it.
 
     An unfinished or shorter dataset of the same settings is continued; one that is long enough is opened as it is.
-    `level` (1-9) and `chunk_frames` say how new files are compressed. DatasetError without procgen, or when `path`
-    holds something else, or videos of other settings, or anything at all and `resume` is false.
+    `level` (1-9) and `chunk_frames` say how new files are compressed. DatasetError without procgen (PyBullet for the
+    robot), or when `path` holds something else, or videos of other settings, or anything at all and `resume` is false.
     """
     path = Path(path)
     wanted = frames if frames is not None else getattr(data, f"{split}_frames")
@@ -50,7 +55,7 @@ def collect(
             raise DatasetError(f"{path}: exists already; delete it, choose another path, or pass resume=True")
     if _collected(data, path, split) >= wanted:
         return open_dataset(path)
-    import_procgen()
+    import_pybullet() if data.game == "robot" else import_procgen()
     with writing(path):
         _collected(data, path, split)  # again: another collector may have ended meanwhile
         _collect(data, path, split, wanted, progress, level, chunk_frames)
@@ -75,7 +80,7 @@ def _collect(
         **collection_settings(data, split),
         "frame_stride": data.action_repeat,
         "policy_odds": _odds(data),
-        "versions": {name: _version(name) for name in ("genie-lite", "procgen-mirror", "procgen-gym", "numpy")},
+        "versions": {name: _version(name) for name in _PACKAGES},
     }
     writer = DatasetWriter(
         path, FRAME_SHAPE, attributes, arrays=("env_actions", "level_seeds"), level=level, chunk_frames=chunk_frames
@@ -92,7 +97,7 @@ def _collect(
         while writer.num_frames < wanted:
             number, skip = divmod(writer.num_frames, size)
             block = Block(data, split, number, skip, min(size, wanted - number * size), writer, bar)
-            play_expert(block) if data.policy == "expert" else play_policy(block)
+            PLAY.get(data.policy, play_policy)(block)
             block.commit()
     writer.finish()
 
@@ -123,6 +128,8 @@ def settings_differ(found: dict[str, Any], settings: dict[str, Any]) -> str:
 
 
 def _odds(data: DataConfig) -> dict[str, object]:
+    if data.policy == "pusher":
+        return Pusher.odds
     rewinding = {"states saved every": SAVE_EVERY, "states back": BACK, "tries": TRIES}
     return POLICIES[data.policy].odds | (rewinding if data.policy == "expert" else {})
 

@@ -49,7 +49,9 @@ def import_procgen() -> Any:
 
 
 def game_options(data: DataConfig) -> dict[str, Any]:
-    """What procgen is told of the look and the difficulty of levels; stored with the videos."""
+    """What procgen is told of the look and the difficulty of levels; stored with the videos. Of the robot, nothing."""
+    if data.game not in GAMES:
+        return {}
     return {
         "distribution_mode": data.distribution_mode,
         "use_backgrounds": data.backgrounds,

@@ -14,24 +14,27 @@ from genie_lite.data.collector import collect, collection_settings, settings_dif
 from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError, looking_at
 from genie_lite.data.procgen_games import import_procgen, procgen_available
+from genie_lite.data.robot_arm import robot_available
 from genie_lite.data.zarr_group import read_attributes
 from genie_lite.data.zarr_store import whole_dataset
 from genie_lite.machine import data_folder
 
 log = logging.getLogger(__name__)
 
-Game = Literal["plain", "full"]
+Game = Literal["plain", "full", "robot"]
+FOLDERS: dict[Game, str] = {"plain": "coinrun/", "full": "coinrun/full_", "robot": "robot/"}
 
 
 def sample_dataset(
     split: Split = "train", frame_size: tuple[int, int] | None = None, *, game: Game = "plain"
 ) -> FrameDataset:
-    """The real CoinRun videos that ship, test levels disjoint from training levels.
+    """The videos that ship, test levels disjoint from training levels.
 
-    game "plain": the course's own, easy levels of one look. "full": hard levels, all backgrounds and themes, for the
-    world `coinrun`; of these only a test split ships. DatasetError for what is not there.
+    game "plain": CoinRun as in the course, easy levels of one look. "full": hard levels, all backgrounds and themes,
+    for the world `coinrun`; of these only a test split ships. "robot": a simulated arm that pushes an object.
+    DatasetError for what is not there.
     """
-    path = data_folder() / "coinrun" / (f"{split}.zarr" if game == "plain" else f"full_{split}.zarr")
+    path = data_folder() / f"{FOLDERS[game]}{split}.zarr"
     if game == "full" and split == "train":
         raise DatasetError(
             f"{path}: no training videos of the full game ship; collect them with "
@@ -58,6 +61,8 @@ def copy_sample(split: Split, folder: str | os.PathLike[str]) -> FrameDataset:
 
 def sample_game(config: Config) -> Game:
     """Which of the shipped videos are of the game that a world of `config` plays."""
+    if config.data.game == "robot":
+        return "robot"
     return "full" if config.data.backgrounds else "plain"
 
 
@@ -66,18 +71,20 @@ def course_dataset(
 ) -> FrameDataset:
     """``folder/<split>.zarr`` in the model's frame size, collected first where it is missing, unfinished or short.
 
-    Without procgen it is the shipped videos (said in the log), unless the folder has videos of these settings.
-    DatasetError when the folder's videos were made with other settings.
+    Without procgen (PyBullet for the robot) it is the shipped videos (said in the log), unless the folder has videos
+    of these settings. DatasetError when the folder's videos were made with other settings.
     """
     path = Path(folder) / f"{split}.zarr"
     size = config.model.frame_size
-    if not procgen_available():
+    robot = config.data.game == "robot"
+    if not (robot_available() if robot else procgen_available()):
         attributes = read_attributes(path)
         if attributes.get("complete") and not settings_differ(attributes, collection_settings(config.data, split)):
             return open_dataset(path, size)
-        if config.data.game != "coinrun":
+        if config.data.game not in ("coinrun", "robot"):
             import_procgen()  # videos of another game do not ship: say what is missing
-        log.warning("procgen is not installed, so no new videos: taking the %s videos that ship with genie-lite", split)
+        missing = "PyBullet" if robot else "procgen"
+        log.warning("%s is not installed, so no new videos: taking the %s videos that ship", missing, split)
         return sample_dataset(split, size, game=sample_game(config))
     dataset = collect(config.data, path, split, progress=progress)
     return dataset if dataset.frame_size == size else dataset.resized(size)

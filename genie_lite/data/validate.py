@@ -11,6 +11,7 @@ from tqdm import tqdm
 from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError, MissingArrayError
 from genie_lite.data.procgen_games import GAMES, NUM_ENV_ACTIONS
+from genie_lite.data.robot_arm import NUM_DIRECTIONS
 
 
 def check_dataset(path: str | os.PathLike[str], progress: bool = False) -> list[str]:
@@ -63,5 +64,6 @@ def _wrong_levels(dataset: FrameDataset, seeds: np.ndarray) -> list[str]:
 
 def _wrong_env_actions(dataset: FrameDataset, env_actions: np.ndarray) -> list[str]:
     top = int(env_actions.max(initial=0))
-    wrong = dataset.attributes.get("game") in GAMES and top >= NUM_ENV_ACTIONS
-    return [f"found env action {top}, wanted 0 to 14"] * wrong
+    game = dataset.attributes.get("game")
+    count = NUM_ENV_ACTIONS if game in GAMES else NUM_DIRECTIONS if game == "robot" else 256
+    return [f"found env action {top}, wanted 0 to {count - 1}"] * (top >= count)

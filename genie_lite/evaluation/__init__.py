@@ -22,6 +22,7 @@ from genie_lite.evaluation.evaluate import evaluate_genie
 from genie_lite.evaluation.frechet import frechet_distance, gaussian_frechet_distance
 from genie_lite.evaluation.fvd import I3D, frechet_video_distance, load_i3d
 from genie_lite.evaluation.levels_solved import LevelsPlayed, play_levels, wilson
+from genie_lite.evaluation.markers import marker_places, measure_marker, motion_measure
 from genie_lite.evaluation.motion import LEFT_RIGHT, UP_DOWN, Motion, measure_motion
 from genie_lite.evaluation.play_report import PlayTest
 from genie_lite.evaluation.play_test import play_test
@@ -73,7 +74,10 @@ __all__ = [
     "frechet_video_distance",
     "gaussian_frechet_distance",
     "load_i3d",
+    "marker_places",
+    "measure_marker",
     "measure_motion",
+    "motion_measure",
     "mutual_information",
     "normalized_mutual_information",
     "perplexity",

@@ -11,6 +11,7 @@ import torch
 
 from genie_lite.evaluation.bootstrap import EvaluationError, Interval, bootstrap_mean
 from genie_lite.evaluation.clips import batches, pick_clips
+from genie_lite.evaluation.markers import motion_measure
 from genie_lite.evaluation.motion import Motion, measure_motion
 from genie_lite.evaluation.psnr_ssim import psnr
 
@@ -126,13 +127,14 @@ def action_consistency(
     maskgit_steps: int | None = None,
     temperature: float | None = None,
     seed: int = 0,
+    measure: Callable[[np.ndarray], Motion] = measure_motion,
     done: Callable[[], Any] | None = None,
 ) -> Consistency:
     """Hold each latent action for `steps` frames from each prompt uint8 [P, T0, H, W, C] and measure the motion.
 
     Two prompts agree at a step when both move left, both stand still, or both move right (likewise up and down);
     steps with uncertain motion are excluded. The chance level pairs prompts under randomly drawn actions: the
-    agreement to expect if actions had no effect. `done` is called after each action.
+    agreement to expect if actions had no effect. `measure` measures motions; `done` is called after each action.
     """
     if np.ndim(prompts) != 5 or len(prompts) < 2:
         raise EvaluationError(f"prompts: found shape {list(np.shape(prompts))}, wanted [P, T, H, W, C] of 2 or more")
@@ -140,7 +142,7 @@ def action_consistency(
     for action in range(genie.num_latent_actions):
         held = np.full((len(prompts), steps), action)
         video = genie.generate(prompts, held, maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
-        motion = measure_motion(np.concatenate([prompts[:, -1:], video], axis=1))
+        motion = measure(np.concatenate([prompts[:, -1:], video], axis=1))
         classes[0].append(np.where(motion.sure_x, motion.left_right(), -1))
         classes[1].append(np.where(motion.sure_y, motion.up_down(), -1))
         if done:
@@ -204,11 +206,11 @@ def describe_actions(
     is_world = hasattr(genie, "num_latent_actions")
     num_actions = int(genie.num_latent_actions if is_world else genie.quantizer.num_codes)
     starts, _ = pick_clips(dataset, clips, frames, stride, seed)
-    codes, motions = [], []
+    codes, motions, measure = [], [], motion_measure(dataset)
     for batch in batches(starts, frames, dataset.frame_size):
         videos = dataset.read_clips(batch, frames, stride)
         codes.append(_infer(genie, videos))
-        motions.append(measure_motion(videos))
+        motions.append(measure(videos))
     return describe_motion(np.concatenate(codes), Motion.join(motions), num_actions=num_actions)
 
 

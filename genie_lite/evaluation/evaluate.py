@@ -15,7 +15,8 @@ from genie_lite.evaluation.bootstrap import EvaluationError, Interval, bootstrap
 from genie_lite.evaluation.clips import batches, pick_clips
 from genie_lite.evaluation.controllability import action_consistency, describe_motion, score_rollouts
 from genie_lite.evaluation.env_actions import probe_env_actions, probe_motion_by_env_actions, read_env_actions
-from genie_lite.evaluation.motion import Motion, measure_motion
+from genie_lite.evaluation.markers import motion_measure
+from genie_lite.evaluation.motion import Motion
 from genie_lite.evaluation.probes import Probe, perplexity, probe_motion
 from genie_lite.evaluation.psnr_ssim import PSNR_CAP, psnr, ssim
 from genie_lite.evaluation.report import MEASURES, Report
@@ -69,11 +70,12 @@ def evaluate_genie(
 
     found: dict[str, list[np.ndarray]] = defaultdict(list)
     motions: list[Motion] = []
+    measure = motion_measure(dataset)
     with tqdm(total=generated, desc="evaluating", unit="frame", disable=not progress) as bar:
         for index, group in enumerate(batches(np.arange(len(starts)), frames, dataset.frame_size)):
             videos = dataset.read_clips(starts[group], frames, stride)
             _add_reconstructions(videos, genie, found)
-            motions.append(measure_motion(videos))
+            motions.append(measure(videos))
             scores = score_rollouts(
                 genie,
                 videos,
@@ -93,6 +95,7 @@ def evaluate_genie(
             maskgit_steps=maskgit_steps,
             temperature=temperature,
             seed=seed,
+            measure=measure,
             done=lambda: bar.update(len(prompts_kept) * CONSISTENCY_STEPS),
         )
     arrays, motion = {name: np.concatenate(parts) for name, parts in found.items()}, Motion.join(motions)

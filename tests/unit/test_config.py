@@ -70,7 +70,12 @@ def test_the_paper_preset_has_the_case_studys_sizes():
         ({"training": {"genie": {"steps": True}}}, "training.genie.steps: found True, wanted a whole number"),
         ({"data": {"backgrounds": "yes"}}, "data.backgrounds: found 'yes', wanted true or false"),
         ({"model": {"tokenizer": {"codes": "patches"}}}, "model.tokenizer.codebook: found {'update': 'ema', "),
-        ({"data": {"policy": "robot"}}, "data.policy: found 'robot', wanted 'sticky', 'uniform', 'walker' or 'expert'"),
+        (
+            {"data": {"policy": "robot"}},
+            "data.policy: found 'robot', wanted 'sticky', 'uniform', 'walker', 'expert' or 'pusher'",
+        ),
+        ({"data": {"policy": "pusher"}}, "data.policy: found 'pusher', wanted pusher with game: robot"),
+        ({"data": {"game": "robot"}}, "data.policy: found 'sticky', wanted pusher with game: robot"),
         ({"data": {"train_levels": [0, 0]}}, r"data.train_levels: .*\*all\* levels"),
         ({"data": {"test_levels": [9_999, 10]}}, "data.test_levels: .*disjoint"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from genie_lite.config import load_config
-from genie_lite.data import DatasetError, check_dataset, collect, open_dataset, robot_available
+from genie_lite.data import DatasetError, check_dataset, collect, course_dataset, open_dataset, robot_available
 from genie_lite.data.pusher import NOTHING, Pusher
 from genie_lite.data.robot_arm import FRAME_SHAPE, TRAY, Layout, RobotArm
 from genie_lite.evaluation import EvaluationError, marker_places, measure_marker
@@ -145,3 +146,12 @@ def test_collecting_in_sittings_makes_the_same_videos_and_levels_are_disjoint(tm
     test = collect(SMALL, tmp_path / "test", "test", frames=8, progress=False)
     assert not set(test.level_seeds()) & set(whole.level_seeds())
     assert check_dataset(tmp_path / "whole") == [] and whole.attributes["game"] == "robot"
+
+
+def test_the_course_takes_the_sample_where_pybullet_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "pybullet", None)
+    with caplog.at_level(logging.WARNING):
+        dataset = course_dataset(load_config("robot"), tmp_path, "test")
+    assert "PyBullet is not installed" in caplog.text and dataset.attributes["game"] == "robot"

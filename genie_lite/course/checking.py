@@ -122,11 +122,33 @@ def call(function: Any, *arguments: Any, **named: Any) -> Any:
     return result
 
 
+def numbers(value: Any, of_what: str) -> np.ndarray:
+    """The answer as an array of floats, from a list, an array or a tensor; a Mistake when it is none."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    try:
+        if np.asarray(value).dtype.kind not in "US":  # "1.5" is a text, though NumPy would read it
+            return np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        pass
+    raise Mistake(f"Found {_kind(value)}; expected numbers, {of_what}.")
+
+
 def one_number(value: Any, of_what: str) -> float:
     """The answer as a float; a Mistake when it is not a single number."""
-    if np.size(value) != 1:
-        raise Mistake(f"The answer has shape {list(np.shape(value))}; expected a single number, {of_what}.")
-    return float(np.asarray(value).reshape(()))
+    found = numbers(value, of_what)
+    if found.size != 1:
+        raise Mistake(f"The answer has shape {list(found.shape)}; expected a single number, {of_what}.")
+    if not np.isfinite(found).all():
+        raise Mistake(f"The answer is {found.item()}; expected {of_what}. Was something divided by zero?")
+    return found.item()
+
+
+def yes_or_no(value: Any) -> bool:
+    """The answer as a bool, as `if` would read it; a Mistake for an array, which has no one truth."""
+    if hasattr(value, "shape") and np.size(value) != 1:
+        raise Mistake(f"Found {_kind(value)}; expected True or False.")
+    return bool(value)
 
 
 def imprecise(found: np.ndarray, expected: np.ndarray) -> bool:

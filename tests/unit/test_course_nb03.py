@@ -49,8 +49,8 @@ RATIOS = {
     "cannot be cut": lambda h, w, p, k: h * w * 24 / (h / p * w / p * math.log2(k)),
     "were dropped": lambda h, w, p, k: h * w * 24 / ((h // p) * (w // p) * math.log2(k)),
     "one token per frame": lambda h, w, p, k: h * w * 24 / math.log2(k),
-    "expected a number": lambda h, w, p, k: "154",
-    "expected 153.6": lambda h, w, p, k: 3.0,
+    "expected numbers": lambda h, w, p, k: "about 154",
+    "expected 37.57": lambda h, w, p, k: 3.0,
 }
 
 

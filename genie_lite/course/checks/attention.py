@@ -1,10 +1,9 @@
-"""Checks of exercises 02.2 to 02.4: attention in space, attention in time, the ST block."""
+"""Checks of exercises 02.2 and 02.3: attention in space and in time."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from einops import rearrange
 from torch import Tensor
 
 from genie_lite.course.checking import IMPRECISE, Mistake, call
-from genie_lite.nn.layers import layer_norm
 
 
 def _inputs() -> tuple[Tensor, Tensor, Tensor]:
@@ -23,16 +21,42 @@ def _inputs() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _attention(
-    axes: str, hidden: Tensor | None = None, *, scale: float = 0.5, over: int = -1, fill: float = -math.inf
+    axes: str,
+    hidden: Tensor | None = None,
+    *,
+    scale: float = 0.5,
+    over: int | None = -1,
+    fill: float = -math.inf,
+    exchanged: bool = False,
+    late: float = 1.0,
 ) -> Tensor:
     """Attention of `_inputs`; `axes` "n" or "t" or "tn": over what; `hidden` [L, L]; the rest are mistakes."""
     names = {"n": ("(b t) h n", "b t"), "t": ("(b n) h t", "b n"), "tn": ("b h (t n)", "b"), "h": ("(b t n) () h", "b")}
     folded = names[axes][0]
     q, k, v = (rearrange(part, f"b t n h d -> {folded} d") for part in _inputs())
-    scores = scale * q @ k.mT
+    scores = scale * (k @ q.mT if exchanged else q @ k.mT)
     if hidden is not None:
         scores = scores.masked_fill(hidden, fill)
-    return rearrange(scores.softmax(dim=over) @ v, f"{folded} d -> b t n h d", b=2, t=5, n=3, h=2)
+    weights = scores if over is None else scores.softmax(dim=over).nan_to_num()
+    return rearrange(late * weights @ v, f"{folded} d -> b t n h d", b=2, t=5, n=3, h=2)
+
+
+def _reshaped(axes: str, hidden: Tensor | None = None) -> Tensor:
+    """Attention of `_inputs` where heads were brought forward by a `reshape`, which moves no axis."""
+    q, k, v = _inputs()
+    b, t, n, h, _ = q.shape
+    batch, length = (b * t, n) if axes == "n" else (b * n, t)
+    q, k, v = (part.reshape(batch, h, length, -1) for part in (q, k, v))
+    scores = 0.5 * q @ k.mT
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, -math.inf)
+    return (scores.softmax(-1) @ v).reshape(b, t, n, h, -1)
+
+
+RESHAPED = (
+    "The axes are mixed up: a reshape only cuts the numbers anew, it does not bring `heads` before the tokens. Use "
+    "`transpose`, `permute` or `rearrange`."
+)
 
 
 def _judge(answer: Any, arguments: tuple[Any, ...], right: Tensor, mistakes: dict[str, Tensor]) -> None:
@@ -49,12 +73,13 @@ def _judge(answer: Any, arguments: tuple[Any, ...], right: Tensor, mistakes: dic
             "Some results are not finite. A row of scores that is minus infinity everywhere has no softmax: every "
             "token must at least see itself."
         )
+    found = found.to(right.dtype)
     if torch.allclose(found, right, atol=1e-5):
         return
     for text, value in mistakes.items():
         if torch.allclose(found, value, atol=1e-5):
             raise Mistake(text)
-    if torch.allclose(found.float(), right, atol=1e-2):
+    if torch.allclose(found, right, atol=1e-2):
         raise Mistake(IMPRECISE)
     b, t, n, h, _ = (int(i) for i in (found - right).abs().gt(1e-5).nonzero()[0])
     numbers = [[round(x, 2) for x in part[b, t, n, h].tolist()] for part in (found, right)]
@@ -77,6 +102,22 @@ def check_space(answer: Any) -> str:
         "The softmax runs over queries. The weights of one query must sum to 1: softmax over keys, the last axis.": (
             _attention("n", over=-2)
         ),
+        "The root is that of heads × d. Each head has queries of width d.": _attention("n", scale=8**-0.5),
+        "The root is that of the number of tokens. It is the width of a query that makes products large.": (
+            _attention("n", scale=3**-0.5)
+        ),
+        "The weights are divided after the softmax, so they no longer sum to 1. Divide the scores.": _attention(
+            "n", scale=1.0, late=0.5
+        ),
+        "The softmax is missing: the scores themselves are no weights.": _attention("n", over=None),
+        "Queries and keys are exchanged: row i of the scores belongs to query i, `q @ k.mT`.": _attention(
+            "n", exchanged=True
+        ),
+        "The softmax runs over heads. The weights of one query must sum to 1: softmax over keys, the last axis.": (
+            _attention("n", over=-3)
+        ),
+        "A token also sees itself: nothing is hidden in space.": _attention("n", torch.eye(3, dtype=torch.bool)),
+        RESHAPED: _reshaped("n"),
         "That is attention along time: tokens at one position meet. Here those of one frame do.": _attention("t"),
         "Tokens of different frames meet: that is full attention. Fold the frames into the batch.": _attention("tn"),
         "The heads attend to each other. They are separate: fold them into the batch, or keep them in front.": (
@@ -102,6 +143,9 @@ def check_time(answer: Any) -> str:
     right = _attention("t", future | old)
     mistakes = {
         "The future is visible: the query of frame t may see keys of frames up to t only.": _attention("t", old),
+        "The future is visible, as far ahead as the window: only frames up to t may be seen.": _attention(
+            "t", back.abs() >= window
+        ),
         "There is no mask at all: neither the future nor the window is hidden.": _attention("t"),
         "The window is missing: no frame further back than window - 1.": _attention("t", future),
         "The window is one frame too long: it is `window` frames, the token's own included.": _attention(
@@ -118,7 +162,18 @@ def check_time(answer: Any) -> str:
         ),
         "The softmax runs over queries: the last axis, that of the keys, must sum to 1.": _attention(
             "t", future | old, over=-2
-        ).nan_to_num(),
+        ),
+        "The softmax runs over heads: the last axis, that of the keys, must sum to 1.": _attention(
+            "t", future | old, over=-3
+        ),
+        "The softmax is missing: the scores themselves are no weights.": _attention(
+            "t", future | old, over=None, fill=0.0
+        ),
+        "Queries and keys are exchanged: row i of the scores belongs to query i, `q @ k.mT`.": _attention(
+            "t", future | old, exchanged=True
+        ),
+        "A token sees itself alone, so nothing passes from frame to frame.": _inputs()[2],
+        RESHAPED: _reshaped("t", future | old),
         "The scores are not divided by the root of d.": _attention("t", future | old, scale=1.0),
         "That is attention within a frame. Fold the positions into the batch; time is the sequence.": _attention("n"),
         "Tokens at different positions meet. The temporal layer stays at one position.": _attention(
@@ -130,7 +185,7 @@ def check_time(answer: Any) -> str:
     }
     _judge(answer, (*_inputs(), window), right, mistakes)
     everything = call(answer, *_inputs(), 16)
-    if not torch.allclose(everything, _attention("t", future), atol=1e-5):
+    if not torch.allclose(everything.float(), _attention("t", future), atol=1e-5):
         raise Mistake("Right for a window of 3, wrong for one of 16, longer than the clip: use the argument `window`.")
     return "Nothing flows back from the future."
 
@@ -139,93 +194,3 @@ def _masked_late(hidden: Tensor) -> Tensor:
     q, k, v = (rearrange(part, "b t n h d -> b n h t d") for part in _inputs())
     weights = (0.5 * q @ k.mT).softmax(dim=-1).masked_fill(hidden, 0.0)
     return rearrange(weights @ v, "b n h t d -> b t n h d")
-
-
-def check_block(answer: Any) -> str:
-    """st_block(x, space, time, feed_forward, norm): three residual steps, each of which reads a normed x."""
-    generator = torch.Generator().manual_seed(3)
-    x = 3 + torch.randn(1, 2, 3, 8, generator=generator)
-    matrices = torch.randn(3, 8, 8, generator=generator) / 3
-    calls: list[int] = []
-
-    def layer(index: int) -> Callable[[Tensor], Tensor]:
-        def apply(y: Tensor) -> Tensor:
-            calls.append(index)
-            return torch.tanh(y @ matrices[index])
-
-        return apply
-
-    space, time, feed_forward = layers = [layer(index) for index in range(3)]
-    found = call(answer, x.clone(), *layers, layer_norm)
-    made = list(calls)
-    if not isinstance(found, Tensor) or found.shape != x.shape:
-        raise Mistake(f"Found {getattr(found, 'shape', type(found).__name__)}, expected the shape of x, {x.shape}.")
-    if made != [0, 1, 2]:
-        names = ["space", "time", "feed_forward"]
-        raise Mistake(
-            f"Your block called {', '.join(names[i] for i in made) or 'nothing'}; expected space, time, feed_forward, "
-            "each once and in this order."
-        )
-    if torch.allclose(found, _block(x, layers), atol=1e-5):
-        return "A block whose layers return zero passes x on unchanged."
-    norm = layer_norm
-    mistakes = {
-        "The residual connections are missing: add what a layer returns to x.": feed_forward(
-            norm(time(norm(space(norm(x)))))
-        ),
-        "The layers read x itself. Each reads `norm(x)`.": _block(x, layers, read=lambda y: y),
-        "The norm comes after each layer; expected before it, where the residual path stays untouched.": _block(
-            x, layers, read=lambda y: y, wrote=norm
-        ),
-        "The norm is applied to the sum, so the residual path is normalised too. Norm what a layer *reads*.": (
-            _post_norm(x, layers)
-        ),
-        "x itself was normalised once at the start. Norm what each layer reads.": _block(
-            norm(x), layers, read=lambda y: y
-        ),
-        "All three layers read the same x. Each reads what the one before left.": (
-            x + space(norm(x)) + time(norm(x)) + feed_forward(norm(x))
-        ),
-        "The residual of the feed-forward layer is missing: add its result to x.": feed_forward(
-            norm(_block(x, layers[:2]))
-        ),
-        "The residual path starts again from the normed x: `x = x + ...`, with x as it was.": _from_norm(x, layers),
-        "The last norm does not belong here; the transformer applies it once, after all blocks.": norm(
-            _block(x, layers)
-        ),
-    }
-    for text, value in mistakes.items():
-        if torch.allclose(found, value, atol=1e-5):
-            raise Mistake(text)
-    raise Mistake(
-        "All three layers are called, but not as expected: three times `x = x + layer(norm(x))`. "
-        f"The first numbers are {[round(v, 2) for v in found.flatten()[:3].tolist()]}, expected "
-        f"{[round(v, 2) for v in _block(x, layers).flatten()[:3].tolist()]}."
-    )
-
-
-Layers = Sequence[Callable[[Tensor], Tensor]]
-
-
-def _block(
-    x: Tensor,
-    layers: Layers,
-    read: Callable[[Tensor], Tensor] = layer_norm,
-    wrote: Callable[[Tensor], Tensor] = lambda y: y,
-) -> Tensor:
-    for layer in layers:
-        x = x + wrote(layer(read(x)))
-    return x
-
-
-def _post_norm(x: Tensor, layers: Layers) -> Tensor:
-    for layer in layers:
-        x = layer_norm(x + layer(x))
-    return x
-
-
-def _from_norm(x: Tensor, layers: Layers) -> Tensor:
-    for layer in layers:
-        x = layer_norm(x)
-        x = x + layer(x)
-    return x

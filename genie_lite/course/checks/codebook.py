@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genie_lite.course.checking import Mistake, call
@@ -34,7 +35,7 @@ def check_update(answer: Any) -> str:
     _check_usage(usage, state[1], share, len(codes))
     _check_sums(sums, state[2], latents, codes)
     _check_moved(codebook, usage, sums, state, latents, codes)
-    _check_restarted(codebook, usage, sums, latents)
+    _check_restarted(codebook, usage, sums, latents, state[0])
     patient = call(answer, *(part.clone() for part in state), latents.clone(), codes.clone(), DECAY, math.inf)
     if not torch.equal(patient[0][IDLE], state[0][IDLE]):
         raise Mistake("With a `restart_after` of infinity, idle codes were moved all the same. Use the argument.")
@@ -83,11 +84,23 @@ def _check_sums(sums: Tensor, before: Tensor, latents: Tensor, codes: Tensor) ->
         ),
         "`latent_sums` is the sum in this batch alone. Keep a running mean.": new,
         "`latent_sums` has not changed.": before,
+        "`latent_sums` was only added to. A running mean also lets the old sums fade.": before + (1 - DECAY) * new,
         "The `latent_sums` of a code without latents have to fade, as `usage` does.": torch.where(
             count > 0, right, before
         ),
     }
-    _compare(sums[KEPT], right[KEPT], {text: value[KEPT] for text, value in known.items()}, "latent_sums")
+    alone = (sums - DECAY * before)[:5] / (1 - DECAY) * len(codes)  # what was added of each code that was chosen
+    single = all(bool((latents[codes == k] - alone[k]).abs().amax(-1).lt(1e-3).any()) for k in range(5))
+    _compare(
+        sums[KEPT],
+        right[KEPT],
+        {text: value[KEPT] for text, value in known.items()},
+        "latent_sums",
+        "Only one latent of each code was added: `sums[codes] += latents` keeps the last of equal indices. Use "
+        "`index_add_`, or the product of one-hot rows."
+        if single
+        else "",
+    )
 
 
 def _check_moved(
@@ -109,7 +122,15 @@ def _check_moved(
             state[2] / state[1][:, None]
         )[chosen],
     }
-    _compare(codebook[chosen], (sums / usage[:, None])[chosen], known, "codebook")
+    right = (sums / usage[:, None])[chosen]
+    _compare(codebook[chosen], right, known, "codebook", _another_length(codebook[chosen], right))
+
+
+def _another_length(found: Tensor, right: Tensor) -> str:
+    """A message where every code points the right way but is too long or too short."""
+    if torch.allclose(F.normalize(found, dim=-1), F.normalize(right, dim=-1), atol=1e-4):
+        return "Each code points the right way but has another length: divide `latent_sums` by the code's own `usage`."
+    return ""
 
 
 def _check_idle(idle: Tensor, before: Tensor, chosen: Tensor) -> None:
@@ -123,16 +144,21 @@ def _check_idle(idle: Tensor, before: Tensor, chosen: Tensor) -> None:
         raise Mistake("A code that no latent chose has one more idle step.")
     if not idle[5]:
         raise Mistake(f"A code idle for {PATIENCE} steps was restarted: only *more* than `restart_after` are too many.")
+    if (idle[IDLE] > 0).any() and not (idle[IDLE] > 0).all():
+        raise Mistake("Only some of the idle codes were restarted. All that are idle for too long get a new latent.")
     if (idle[IDLE] > 0).all():
         raise Mistake("Restarted codes still count as idle. They start again from 0, or they restart at every step.")
     raise Mistake(f"`idle_steps` became {idle.tolist()}, expected {right.tolist()}.")
 
 
-def _check_restarted(codebook: Tensor, usage: Tensor, sums: Tensor, latents: Tensor) -> None:
+def _check_restarted(codebook: Tensor, usage: Tensor, sums: Tensor, latents: Tensor, before: Tensor) -> None:
     fresh = codebook[IDLE]
     nearest = (fresh[:, None] - latents).abs().amax(-1).amin(1)
     if torch.allclose(fresh, latents.mean(0).expand_as(fresh), atol=1e-4):
         raise Mistake("Idle codes restart at the mean of all latents, all at one place. Pick a random latent for each.")
+    others = torch.cat([before, codebook[KEPT]])
+    if (fresh[:, None] - others).abs().amax(-1).amin(1).lt(1e-5).all():
+        raise Mistake("Idle codes restart at codes that are in use already. Restart at latents, where none is near.")
     if (nearest > 1e-5).any():
         raise Mistake("Idle codes do not restart at latents of this batch: `latents[torch.randint(M, (number,))]`.")
     if len(fresh.unique(dim=0)) == 1:
@@ -148,12 +174,14 @@ def _check_restarted(codebook: Tensor, usage: Tensor, sums: Tensor, latents: Ten
         )
 
 
-def _compare(found: Tensor, right: Tensor, known: dict[str, Tensor], name: str) -> None:
+def _compare(found: Tensor, right: Tensor, known: dict[str, Tensor], name: str, otherwise: str = "") -> None:
     if torch.allclose(found, right, atol=1e-5):
         return
     for text, value in known.items():
         if torch.allclose(found, value, atol=1e-5):
             raise Mistake(text)
+    if otherwise:
+        raise Mistake(otherwise)
     at = int((found - right).abs().flatten(1).sum(1).argmax() if found.ndim > 1 else (found - right).abs().argmax())
     digits = [[round(float(x), 4) for x in value[at].flatten()] for value in (found, right)]
     raise Mistake(f"`{name}[{KEPT[at]}]` became {digits[0]}, expected {digits[1]}.")

@@ -61,7 +61,28 @@ def _loss_mistake(loss: Tensor, everything: Tensor, tokens: Tensor, masked: Tens
     right = everything[masked]
     each = F.cross_entropy(everything.flatten(0, 2), tokens.flatten(), reduction="none").view(tokens.shape)
     hidden = torch.where(masked, each, 0)
+    probability, one_hot = right.softmax(-1), F.one_hot(tokens[masked], right.shape[1]).float()
+    following = tokens.flatten().roll(-1).view_as(tokens)[masked]
     known = {
+        "That is a share without the logarithm: cross-entropy is minus the mean *logarithm* of the probability.": (
+            1 - (-each[masked]).exp().mean()
+        ),
+        "That is the squared distance between probabilities and the right token. Expected the cross-entropy.": (
+            (probability - one_hot).square().sum(-1).mean()
+        ),
+        "The labels are smoothed, so the right token counts for less than all of it. Leave `label_smoothing` out.": (
+            F.cross_entropy(right, tokens[masked], label_smoothing=0.1)
+        ),
+        "Those are the tokens of the *next* position. A masked model guesses the token of its own position.": (
+            F.cross_entropy(right, following)
+        ),
+        "That is a yes or no for each code by itself. A token is one of K codes: one softmax over all of them.": (
+            F.binary_cross_entropy_with_logits(right, one_hot)
+        ),
+        "That is a decimal logarithm; expected nats, the natural one.": each[masked].mean() / math.log(10),
+        "That is the *largest* logit, right or wrong. Take the log-probability of the right token.": (
+            -right.log_softmax(-1).amax(-1).mean()
+        ),
         "The loss counts all tokens. Visible ones are given to the model; count the masked ones.": each.mean(),
         "The loss counts the *visible* tokens. `masked` is True where the model has to guess.": each[~masked].mean(),
         "That is a sum; expected the mean over masked tokens.": hidden.sum(),

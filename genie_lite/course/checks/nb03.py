@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genie_lite.course.checking import Mistake, call, exercise
+from genie_lite.course.checking import Mistake, call, exercise, one_number
 from genie_lite.course.checks.codebook import check_update
 from genie_lite.course.solutions import nb03 as solutions
 
@@ -17,13 +17,11 @@ from genie_lite.course.solutions import nb03 as solutions
 @exercise("03.1")
 def compression(answer: Any) -> str:
     """Bits of the pixels divided by bits of the tokens."""
-    for height, width, patch, codes in ((64, 64, 8, 1024), (90, 160, 4, 1024), (64, 64, 4, 64)):
-        found = call(answer, height, width, patch, codes)
-        if not isinstance(found, (int, float)):
-            raise Mistake(f"Found {type(found).__name__}, expected a number.")
+    for height, width, patch, codes in ((90, 160, 4, 1024), (64, 64, 8, 1024), (64, 64, 4, 64)):
+        found = one_number(call(answer, height, width, patch, codes), "bits of the pixels over bits of the tokens")
         expected = solutions.compression(height, width, patch, codes)
         if not math.isclose(found, expected, rel_tol=1e-3):
-            raise Mistake(_compression_mistake(float(found), height, width, patch, codes))
+            raise Mistake(_compression_mistake(found, height, width, patch, codes))
     return "About 154 times fewer bits here, and about 38 times for the paper's Platformers."
 
 
@@ -42,6 +40,15 @@ def _compression_mistake(found: float, height: int, width: int, patch: int, code
         expected * tokens / exact: "Patches cannot be cut: 90 rows need 23 rows of 4-pixel patches. Round up.",
         expected * tokens / floor: "Patches that hang over the edge were dropped. They cost whole tokens: round up.",
         expected * tokens: "That is for one token per frame. How many patches cover the frame?",
+        expected * tokens / (math.ceil(height / patch) + math.ceil(width / patch)): (
+            "The rows and columns of patches are multiplied, not added."
+        ),
+        expected * tokens / math.ceil(height * width / patch): (
+            "The frame was divided by the side of a patch, not its area: patches cover it along both axes."
+        ),
+        expected * bits / 10: "A token has 10 bits for every codebook. It has log2(K): 10 hold for 1,024 codes.",
+        expected * bits / 16: "A token was counted as 16 bits. One of K codes takes log2(K), however it is stored.",
+        1 - 1 / expected: "That is the share that is saved. Expected how many times fewer: bits over bits.",
     }
     for value, text in mistakes.items():
         if math.isclose(found, value, rel_tol=1e-3):
@@ -57,8 +64,12 @@ def nearest_code(answer: Any) -> str:
     latents, codebook = torch.randn(40, 3, generator=generator), torch.randn(7, 3, generator=generator)
     codebook[2] *= 6  # a long code, which wins products but not distances
     found = call(answer, latents.clone(), codebook.clone())
+    if isinstance(found, tuple) and hasattr(found, "indices"):
+        raise Mistake("Found distances and indices together, as `min(dim=...)` gives them. Return `.indices`.")
     if not isinstance(found, Tensor):
         raise Mistake(f"Found {type(found).__name__}, expected a tensor of indices.")
+    if found.shape == (40, 7) and torch.equal(found.sum(-1), torch.ones(40)) and found.unique().numel() == 2:
+        raise Mistake("Found [M, K], one-hot rows. Expected the index itself: the `argmax` of each row.")
     shapes = {
         (40, 7): "Found [M, K]: the distance to every code. Which is the smallest? (`argmin` over codes.)",
         (40, 3): "Found [M, D]: those are vectors. Expected the *index* of the code: the token.",
@@ -68,10 +79,12 @@ def nearest_code(answer: Any) -> str:
         raise Mistake(shapes[tuple(found.shape)])
     if found.shape != (40,):
         raise Mistake(f"Found shape {list(found.shape)}, expected [M] = [40]: one index per latent.")
-    if found.is_floating_point():
-        raise Mistake("Found floats: those are distances, or sums. Expected the index of the smallest (`argmin`).")
     distances = torch.cdist(latents, codebook)
     expected = distances.argmin(-1)
+    if found.is_floating_point() and torch.equal(found.long(), expected):
+        raise Mistake("Those are the right indices, but as floats. Tokens are whole numbers, as `argmin` gives them.")
+    if found.is_floating_point():
+        raise Mistake("Found floats: those are distances, or sums. Expected the index of the smallest (`argmin`).")
     if torch.equal(found.long(), expected):
         return "The same tokens as the package's."
     for text, tokens in _nearest_mistakes(latents, codebook).items():
@@ -89,7 +102,14 @@ def nearest_code(answer: Any) -> str:
 def _nearest_mistakes(latents: Tensor, codebook: Tensor) -> dict[str, Tensor]:
     products = latents @ codebook.T
     cosines = F.normalize(latents, dim=-1) @ F.normalize(codebook, dim=-1).T
+    distances = (F.normalize(latents, dim=-1)[:, None] - codebook).square().sum(-1)
+    right = torch.cdist(latents, codebook).argmin(-1)
     return {
+        "Codes are counted from 0; yours are counted from 1.": right + 1,
+        "The product has the wrong sign: ‖z − e‖² = ‖z‖² − 2 z·e + ‖e‖².": (
+            codebook.square().sum(-1) + 2 * products
+        ).argmin(-1),
+        "Latents were normalised, codes not. Compare them as they are.": distances.argmin(-1),
         "That is the *farthest* code. The smallest distance: `argmin`.": torch.cdist(latents, codebook).argmax(-1),
         "That is the largest cosine, which compares directions only (the option `normalize` does that on purpose). "
         "Here lengths count: use the Euclidean distance.": cosines.argmax(-1),
@@ -147,9 +167,13 @@ def _gradients(value: Tensor, *sources: Tensor) -> list[Tensor]:
 
 
 def _check_passed(passed: Tensor, latents: Tensor, vectors: Tensor) -> None:
+    if not passed.ndim:
+        raise Mistake("The three results come in another order: what is passed on, codebook loss, commitment loss.")
     if passed.shape != latents.shape:
         raise Mistake(f"What is passed on has shape {list(passed.shape)}, expected that of the latents, [M, D].")
     if torch.allclose(passed, latents):
+        if _gradients(passed, vectors)[0].any():
+            raise Mistake("The roles are exchanged: those are latents with the gradient of the codes.")
         raise Mistake("The latents are passed on as they are: the gradient passes, but nothing is quantized.")
     if torch.allclose(passed, 2 * latents - vectors, atol=1e-5):
         raise Mistake("That is twice the latents minus the codes: the bracket has the wrong sign.")
@@ -181,6 +205,10 @@ def _check_loss(name: str, loss: Tensor, right: Tensor, latents: Tensor, vectors
         "a mean of absolute differences; square them": difference.abs().mean(),
         "a root; leave the squared error as it is": right.sqrt(),
         "weighed already; β comes later": 0.25 * right,
+        "half of the mean squared error; leave the factor out": 0.5 * right,
+        "both losses in one; return them apart, each without β": 1.25 * right,
+        "both losses in one; return them apart": 2 * right,
+        "a sum over M; take the mean over all numbers": difference.square().mean(-1).sum(),
     }
     if torch.allclose(loss, right, rtol=1e-4):
         return

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from genie_lite.course.checking import IMPRECISE, Mistake, call, exercise, imprecise, one_number
+from genie_lite.course.checking import IMPRECISE, Mistake, call, exercise, imprecise, numbers, one_number
 from genie_lite.course.checks.training_step import check_training_step
 from genie_lite.course.solutions import nb04 as solutions
 
@@ -22,7 +22,7 @@ def mean_motion(answer: Any) -> str:
     dx = np.array([0.5, 4.0, -3.0, 1.0])[codes] + generator.normal(0, 0.5, codes.shape)
     sure = generator.random(codes.shape) < 0.7
     dx = np.where(sure, dx, -20.0)  # an unreliable motion is far off
-    found = np.asarray(call(answer, codes.copy(), dx.copy(), sure.copy(), 5), dtype=float)
+    found = numbers(call(answer, codes.copy(), dx.copy(), sure.copy(), 5), "the mean motion of each code")
     if found.ndim == 0:
         raise Mistake(
             "Found one number; expected the means of all codes, [num_codes]. The largest tells which code means right."
@@ -52,7 +52,25 @@ def _motion_mistakes(
 
     everything = np.ones_like(sure)
     sums = each(np.sum, dx, sure)
+    rows = [solutions.mean_motion(*row, 5) for row in zip(codes, dx, sure, strict=True)]
     return [
+        (
+            np.mean(rows, axis=0),
+            "That is the mean of the means of each video, in which a code may not occur. Take all "
+            "transitions of a code at once.",
+        ),
+        (np.trunc(expected), "Those are whole numbers: an array of `int` cuts off what follows the point. Use float."),
+        (np.where(np.bincount(codes.ravel(), minlength=5) > 0, expected, -1), "A code that never occurs gets 0."),
+        (
+            np.where(np.bincount(codes.ravel(), minlength=5) > 0, expected, dx[sure].mean()),
+            "A code that never occurs gets 0, not the mean of all.",
+        ),
+        (
+            each(np.mean, dx, sure.all(axis=1, keepdims=True) & sure),
+            "You keep only videos where every transition is sure. `sure` judges each transition by itself.",
+        ),
+        (each(np.max, dx, sure), "Those are the largest motion of each code; expected the mean."),
+        (np.sort(expected), "The means are sorted, so nobody knows which code they belong to. Entry i is code i."),
         (each(np.mean, dx, everything), "Unreliable motions were counted too. `sure` says which ones to trust."),
         (each(np.mean, dx, ~sure), "The mask is inverted: those are the means of the motions that are *not* sure."),
         (sums, "Those are sums: a frequent code wins by being frequent. Expected means."),
@@ -76,10 +94,10 @@ def gain_over_copying(answer: Any) -> str:
     noise = np.array([0.1, 0.3])[:, None, None, None]  # the second video moves more
     before = np.clip(after + generator.normal(0, 1, after.shape) * noise, 0, 1)
     prediction = np.clip(after + generator.normal(0, 0.07, after.shape), 0, 1)
-    value = call(answer, before.copy(), after.copy(), prediction.copy())
-    if np.ndim(value) != 0:
+    value = numbers(call(answer, before.copy(), after.copy(), prediction.copy()), "the gain in dB")
+    if value.ndim != 0:
         raise Mistake(
-            f"Found shape {list(np.shape(value))}, expected one number: average the squared error over everything."
+            f"Found shape {list(value.shape)}, expected one number: average the squared error over everything."
         )
     found, expected = one_number(value, "the gain in dB"), solutions.gain_over_copying(before, after, prediction)
     if math.isclose(found, expected, abs_tol=1e-3):
@@ -103,6 +121,24 @@ def gain_over_copying(answer: Any) -> str:
             "Twice the correct number: use 10 log10 of the squared error (20 log10 belongs to its *root*).",
         ),
         (expected * math.log(10), "That is a natural logarithm; decibels use log10."),
+        (expected * math.log2(10), "That is the logarithm to base 2; decibels use log10."),
+        (expected / 2, "Half of the correct number: use 10 log10 of the squared error."),
+        (1 - predicting / copying, "That is the share of the error that is gone. Decibels are 10 log10 of the ratio."),
+        (
+            100 * (1 - predicting / copying),
+            "That is the share of the error that is gone, in %. Decibels are 10 log10 of the ratio.",
+        ),
+        (
+            copying**0.5 - predicting**0.5,
+            "That is a difference of roots, in pixel values. Take the PSNR of each first.",
+        ),
+        (math.log10(copying) / math.log10(predicting), "Divide the errors, not their logarithms."),
+        (10 * math.log10(copying) / math.log10(predicting), "Divide the errors, not their logarithms."),
+        (
+            10 * math.log10(abs(copying - predicting)),
+            "That is the logarithm of the difference. Take the difference of the logarithms.",
+        ),
+        (-10 * math.log10(predicting) - 10 * math.log10(copying), "The two PSNR are added; subtract that of copying."),
         (expected / 10, "Those are bels; a decibel is a tenth of one, so multiply by 10."),
         (
             10 * math.log10(copying / to_before),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genie_lite.course.checking import IMPRECISE, Mistake, call, exercise, imprecise, one_number
+from genie_lite.course.checking import IMPRECISE, Mistake, call, exercise, imprecise, numbers, one_number
 from genie_lite.course.checks.masked_loss import check_masked_loss
 
 Function = Callable[..., Any]
@@ -23,12 +23,18 @@ def draw_mask(answer: Function) -> str:
     if not isinstance(found, Tensor):
         raise Mistake(f"The mask is of type {type(found).__name__}; expected a tensor, of numbers by `torch.rand`.")
     mask = found.numpy()
+    if mask.shape[1:] == (3,):
+        raise Mistake("Those are positions. Expected the mask itself, a bool for each token, [B, T, N].")
     if mask.shape != shape:
         raise Mistake(f"The mask has shape {list(mask.shape)}; expected [B, T, N], here {list(shape)}.")
     if mask.dtype != bool:
         raise Mistake(f"The mask is of type {mask.dtype}; expected bool: compare random numbers with the rate.")
     if mask[:, 0].all() and mask[:, 1:].mean() < 0.4:
         raise Mistake("The mask is inverted: True must mean masked, and the first frame is all False.")
+    if mask[:, 0].any() and not mask[:, -1].any():
+        raise Mistake("The last frame is never masked. It should be the first, the prompt: `mask[:, 0] = False`.")
+    if mask[:, 0].any() and not mask[:, :, 0].any():
+        raise Mistake("You keep the first *token* of each frame. Keep the first frame: `mask[:, 0] = False`.")
     if mask[:, 0].any():
         raise Mistake("The first frame has masked tokens. It is the prompt and never masked: `mask[:, 0] = False`.")
     _check_noise(mask[:, 1:])
@@ -36,6 +42,11 @@ def draw_mask(answer: Function) -> str:
     narrow = call(answer, 8, 3, 400, 0.1, 0.2, torch.Generator().manual_seed(1)).numpy()[:, 1:].mean()
     if not 0.1 < narrow < 0.2:
         raise Mistake(f"With low = 0.1 and high = 0.2 the share is {narrow:.0%}: use the arguments, not 0.5 and 1.")
+    again, other = (call(answer, *shape, 0.5, 1.0, torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    if not torch.equal(again, found):
+        raise Mistake("Called twice with the same `generator`, the mask differs: draw from it, `generator=generator`.")
+    if torch.equal(other, found):
+        raise Mistake("The mask is the same with another `generator`: you draw from one of your own. Use the argument.")
     return "One rate per clip, frame 1 always visible: `DynamicsModel.draw_mask` does the same in four lines."
 
 
@@ -94,9 +105,13 @@ def one_step(answer: Function) -> str:
     drawn, score, remaining = (tokens + 7) % 50, rng.permutation(40) / 40, 10
     tokens_before, drawn_before = tokens.copy(), drawn.copy()
     masked = tokens == mask_token
-    result = np.asarray(call(answer, tokens, drawn, score, remaining, mask_token))
+    result = _tokens(call(answer, tokens, drawn, score, remaining, mask_token))
     if not (np.array_equal(tokens, tokens_before) and np.array_equal(drawn, drawn_before)):
         raise Mistake("The function changes `tokens` or `drawn` in place. Start from a copy, or use `np.where`.")
+    if result.shape == (masked.sum(),):
+        raise Mistake("Those are only the positions which were masked before. Return all N tokens of the frame.")
+    if result.dtype == bool:
+        raise Mistake("Positions are only marked, True or False. Return the tokens themselves.")
     if result.shape != tokens.shape:
         raise Mistake(f"The result has shape {list(result.shape)}; expected that of the tokens, {list(tokens.shape)}.")
     after = result == mask_token
@@ -107,10 +122,22 @@ def one_step(answer: Function) -> str:
         )
     if (result != tokens)[~masked].any():
         raise Mistake("A decided token has changed: what is decided stays, and only masked positions take new tokens.")
+    if np.array_equal(result, tokens):
+        raise Mistake("The tokens are as they were: nothing was decided. Masked positions take their drawn token.")
+    if not after.any() and not np.isin(result, [*tokens, *drawn]).all():
+        raise Mistake(f"Positions hold another number than `mask_token`, {result.min()}; mask with the argument.")
+    if not after.any():
+        raise Mistake(
+            f"Nothing is masked any more: all were decided at once. The {remaining} worst-scored are masked again."
+        )
     if after.sum() == masked.sum() - remaining:
         raise Mistake(f"{after.sum()} are masked: you decide `remaining`, but `remaining` ({remaining}) should *stay*.")
     if after.sum() != remaining:
-        raise Mistake(f"{after.sum()} positions are masked after the step; expected exactly `remaining`, {remaining}.")
+        cut = score[masked & ~after].min() > score[masked & after].max()
+        raise Mistake(
+            f"{after.sum()} positions are masked after the step; expected exactly `remaining`, {remaining}."
+            + (" A fixed limit for the score decides how many it likes, whatever `remaining` says." if cut else "")
+        )
     if score[masked & after].max() > score[masked & ~after].min():
         reversed_order = score[masked & after].min() > score[masked & ~after].max()
         raise Mistake(
@@ -120,18 +147,23 @@ def one_step(answer: Function) -> str:
         )
     if (result != drawn)[masked & ~after].any():
         raise Mistake("Newly decided positions do not hold their drawn token: take `drawn` at the same position.")
-    last = np.asarray(call(answer, tokens, drawn, score, 0, mask_token))
+    last = _tokens(call(answer, tokens, drawn, score, 0, mask_token))
     if (last == mask_token).any():
         raise Mistake("With remaining = 0, the last step, something is still masked. (`order[-0:]` is everything.)")
     return "With random scores this is the paper's random order; with probabilities as scores, confidence order."
+
+
+def _tokens(found: Any) -> np.ndarray:
+    tokens = numbers(found, "the tokens after the step, [N]")
+    return tokens.astype(bool) if "bool" in str(getattr(found, "dtype", "")) else tokens
 
 
 @exercise("05.4")
 def delta_psnr(answer: Function) -> str:
     """ΔtPSNR in dB, the mean over videos."""
     rng = np.random.default_rng(0)
-    real = rng.integers(0, 256, (6, 5, 8, 8, 3), dtype=np.uint8)
-    spread = rng.uniform(4, 30, (2, 6, 5, 1, 1, 1))  # grey levels of noise, different for each video and frame
+    real = rng.integers(0, 256, (6, 6, 8, 8, 3), dtype=np.uint8)
+    spread = rng.uniform(4, 30, (2, 6, 6, 1, 1, 1))  # grey levels of noise, different for each video and frame
     spread[1] *= 2
     noisy = (real + spread * rng.standard_normal((2, *real.shape))).clip(0, 255).round().astype(np.uint8)
     t = 3
@@ -141,7 +173,18 @@ def delta_psnr(answer: Function) -> str:
         return _delta(real, noisy[0], noisy[1], at, **kind)
 
     expected = delta()
+    first, second = (_psnr(real[:, t - 1], made[:, t - 1]) for made in noisy)
+    each = first - second
     mistakes = [
+        (_psnr(noisy[0][:, t - 1], noisy[1][:, t - 1]).mean(),
+         "The generated videos were compared with each other. Compare each with the real one."),
+        (first.mean(), "That is the PSNR with inferred actions alone; subtract that with random ones."),
+        (second.mean(), "That is the PSNR with random actions alone; subtract it from that with inferred ones."),
+        ((first / second).mean(), "That is a ratio of decibels; ΔtPSNR is their difference."),
+        (np.median(each), "That is the median over videos; expected the mean."),
+        (each.sum(), "The differences were summed over videos; expected their mean."),
+        (expected / 10, "Those are bels; a decibel is a tenth of one, so multiply by 10."),
+        (delta(power=1), "PSNR takes squared errors, not absolute ones."),
         (-expected, "The sign is reversed: PSNR with inferred actions minus PSNR with random ones."),
         (delta(t), "That is x_4, not x_3: entry 0 is x_1, so x_t is entry t - 1."),
         (delta(slice(0, t)), "That is the mean over frames up to t; expected the frame x_t alone."),
@@ -169,6 +212,11 @@ def delta_psnr(answer: Function) -> str:
     )
 
 
+def _psnr(real: np.ndarray, made: np.ndarray) -> np.ndarray:
+    """PSNR in dB of each frame, [B]."""
+    return 10 * np.log10(255**2 / np.square(real.astype(float) - made).mean((1, 2, 3)))
+
+
 def _delta(
     real: np.ndarray,
     inferred: np.ndarray,
@@ -178,6 +226,7 @@ def _delta(
     pooled: bool = False,
     wrap: bool | str = False,
     scale: float = 10.0,
+    power: int = 2,
 ) -> float:
     """ΔtPSNR at frame index `at`, done correctly or with one of the usual mistakes."""
 
@@ -188,7 +237,7 @@ def _delta(
         elif wrap:
             error = (x - y).astype(np.float64) ** 2
         else:
-            error = (x.astype(np.float64) - y.astype(np.float64)) ** 2
+            error = np.abs(x.astype(np.float64) - y.astype(np.float64)) ** power
         mean = error.mean(axis=None if pooled else (-3, -2, -1))
         return scale * np.log10(255**2 / mean)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from genie_lite.course.checking import Mistake, call, exercise, one_number
+from genie_lite.course.checking import Mistake, call, exercise, numbers, one_number
 
 Function = Callable[..., Any]
 
@@ -44,6 +44,12 @@ def agreement(answer: Function) -> str:
          "Pairs with different actions are included: that is the chance level. Compare within a row only."),
         (np.mean(CLASSES[:, 1:] == CLASSES[:, :-1]), "Only neighbouring prompts are compared; expected all pairs."),
         (1 - expected, "That is the share of pairs that differ."),
+        ((CLASSES[:, 1:] == CLASSES[:, :1]).mean(), "Prompts are compared with the first prompt only; expected all "
+         "pairs."),
+        ((CLASSES == CLASSES[:, :1]).all(1).mean(), "That is whether *all* prompts agree. The question is the share of "
+         "pairs."),
+        (100 * expected, "In % it is right; expected a share between 0 and 1."),
+        (actions * expected, "The shares are added up over actions; expected their mean."),
     ]  # fmt: skip
     for mistaken, message in mistakes:
         if np.isclose(found, mistaken):
@@ -68,9 +74,8 @@ def horizon(answer: Function) -> str:
     model, rival = horizon_case()
     found, expected = _whole(call(answer, model, rival)), 13
     if found != expected:
-        mistake = _horizon_mistakes(model, rival).get(found)
         raise Mistake(
-            mistake
+            _horizon_mistake(answer)
             or f"Found {found}, expected {expected}: the mean over videos is above the rival's at t = 1 to {expected}, "
             "and again, after a gap, later."
         )
@@ -91,46 +96,87 @@ def horizon(answer: Function) -> str:
     return "With copying as the rival, this is a number that no still picture can fool."
 
 
-def _horizon_mistakes(model: np.ndarray, rival: np.ndarray) -> dict[int, str]:
-    wins = model.mean(0) > rival.mean(0)
-    each = (model > rival).cumprod(1).sum(1)
-    wrong_axis = "`mean(axis=1)` averages over frames. Average over videos, `mean(axis=0)`, so that frames remain."
-    return {
-        int(wins.sum()): "You count every frame that is above, including those after a gap. Stop at the first loss.",
-        int(np.flatnonzero(wins)[-1]) + 1: "That is the last frame above the rival; there is a gap before it. Stop at "
-        "the first frame that is not above.",
-        int(np.cumprod(wins).sum()) - 1: "One too few: an index starts at 0, and the answer is a number of frames.",
-        int(np.cumprod(wins).sum()) + 1: "One too many: the first frame that loses does not count.",
-        int(np.cumprod((model > rival).all(0)).sum()): "You require every single video to be above. Take the mean over "
-        "videos first.",
-        int(np.cumprod((model > rival).any(0)).sum()): "You require only some video to be above. Take the mean over "
-        "videos first.",
-        int(np.cumprod((model > rival).mean(0) > 0.5).sum()): "You count in how many videos the model wins. Compare "
-        "the mean PSNR of the two.",
-        int(each.mean().round()): "You take the horizon of each video, then the mean. Take the mean PSNR over videos "
-        "first.",
-        int(np.median(each)): "You take the horizon of each video, then the median. Take the mean PSNR over videos "
-        "first.",
-        int(each.max()): "That is the horizon of the best video. Take the mean PSNR over videos first.",
-        int(np.argmin((model - rival).mean(0))): "That is where the model does worst. The question is where it first "
-        "stops winning.",
-        int(np.cumprod(model.mean(1) > rival.mean(1)).sum()): wrong_axis,
-        int(np.argmax(model.mean(1) <= rival.mean(1))): wrong_axis,
-    }
+FIRST = "Take the mean PSNR over videos first."
+WRONG_AXIS = "`mean(axis=1)` averages over frames. Average over videos, `mean(axis=0)`, so that frames remain."
+Rule = Callable[[np.ndarray, np.ndarray], Any]
+HORIZON_MISTAKES: dict[str, Rule] = {
+    "You count every frame that is above, including those after a gap. Stop at the first loss.": lambda m, r: (
+        (m.mean(0) > r.mean(0)).sum()
+    ),
+    "That is the last frame above the rival; there is a gap before it. Stop at the first frame that is not above.": (
+        lambda m, r: np.flatnonzero(m.mean(0) > r.mean(0)).max(initial=-1) + 1
+    ),
+    "One too few: an index starts at 0, and the answer is a number of frames.": lambda m, r: _wins(m, r) - 1,
+    "One too many: the first frame that loses does not count.": lambda m, r: _wins(m, r) + 1,
+    f"You require every single video to be above. {FIRST}": lambda m, r: np.cumprod((m > r).all(0)).sum(),
+    f"You require only some video to be above. {FIRST}": lambda m, r: np.cumprod((m > r).any(0)).sum(),
+    "You count in how many videos the model wins. Compare the mean PSNR of the two.": lambda m, r: (
+        np.cumprod((m > r).mean(0) > 0.5).sum()
+    ),
+    f"You take the horizon of each video, then the mean. {FIRST}": lambda m, r: (
+        (m > r).cumprod(1).sum(1).mean().round()
+    ),
+    f"You take the horizon of each video, then the median. {FIRST}": lambda m, r: np.median((m > r).cumprod(1).sum(1)),
+    f"That is the horizon of the best video. {FIRST}": lambda m, r: (m > r).cumprod(1).sum(1).max(),
+    "That is where the model does worst. The question is where it first stops winning.": lambda m, r: (
+        (m - r).mean(0).argmin()
+    ),
+    WRONG_AXIS: lambda m, r: np.cumprod(m.mean(1) > r.mean(1)).sum(),
+    f"{WRONG_AXIS} ": lambda m, r: np.argmax(m.mean(1) <= r.mean(1)),
+    "You compare the running mean over time, in which early wins hide later losses. Compare frame by frame.": (
+        lambda m, r: np.cumprod(m.mean(0).cumsum() > r.mean(0).cumsum()).sum()
+    ),
+    "The answer is a bool: whether the model always wins. Expected for how many frames.": lambda m, r: (
+        (m.mean(0) > r.mean(0)).all()
+    ),
+    "The frames are counted from the end; the horizon begins at t = 1.": lambda m, r: _wins(m[:, ::-1], r[:, ::-1]),
+    "You are on the *rival's* side: count frames in which the model is above.": lambda m, r: _wins(r, m),
+    f"That is the first video alone. {FIRST}": lambda m, r: _wins(m[:1], r[:1]),
+}  # fmt: skip
+
+
+def _wins(model: np.ndarray, rival: np.ndarray) -> int:
+    return int(np.cumprod(model.mean(0) > rival.mean(0)).sum())
+
+
+def _horizon_mistake(answer: Function) -> str | None:
+    """The mistake that gives what the answer gives, in several cases; None when it is none of those known."""
+    generator = np.random.default_rng(5)
+    cases = [horizon_case()]
+    for videos, lead in ((3, 1.0), (4, -1.0), (5, 1.0), (6, -1.0)):
+        rival = generator.normal(15, 2, (videos, 9))
+        cases.append((rival + generator.normal(lead, 1.5, rival.shape) + lead * np.linspace(1.5, -1, 9), rival))
+    cases.append((rival + 1, rival))
+    possible = dict(HORIZON_MISTAKES)
+    for case in cases:
+        try:
+            found = one_number(call(answer, *case), "a number of frames")
+        except Mistake:
+            continue  # some mistakes have no answer where the model never wins
+        same = {text: rule for text, rule in possible.items() if found == float(rule(*case))}
+        if not same and case is cases[0]:
+            return None
+        possible = same or possible
+    return next(iter(possible)).strip()
 
 
 @exercise("06.3")
 def dictionary(answer: Function) -> str:
     """The most frequent game action of each code, -1 for codes that never occur."""
-    latent = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3])
-    env = np.array([7, 7, 1, 7, 0, 4, 4, 2, 2, 5, 0, 5, 1, 5, 8])
+    latent = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3])
+    env = np.array([7, 7, 1, 7, 0, 5, 4, 4, 2, 2, 5, 0, 0, 5, 1, 5, 8])
     forward = np.arange(len(latent))
     for order in (forward, forward[::-1], np.random.default_rng(0).permutation(len(latent))):  # ties: in any order
-        _check_dictionary(np.asarray(call(answer, latent[order], env[order], 5)), latent, env)
+        found = call(answer, latent[order], env[order], 5)
+        if isinstance(found, dict):
+            raise Mistake("Found a dictionary of Python. Expected an array [A], in which entry i belongs to code i.")
+        result = numbers(found, "a game action for each code, [A]")
+        last = [env[order][latent[order] == a][-1] for a in (0, 1, 3)]
+        _check_dictionary(result, latent, env, last)
     return "Nothing in it looks at the picture. If an agent plays well through it, the skill is in the codes."
 
 
-def _check_dictionary(result: np.ndarray, latent: np.ndarray, env: np.ndarray) -> None:
+def _check_dictionary(result: np.ndarray, latent: np.ndarray, env: np.ndarray, last: list[int]) -> None:
     expected = np.array([7, 2, -1, 5, -1])
     if result.shape != (5,):
         raise Mistake(
@@ -154,6 +200,14 @@ def _check_dictionary(result: np.ndarray, latent: np.ndarray, env: np.ndarray) -
         raise Mistake("That is how *often* the most frequent action occurs, not which one it is: argmax, not max.")
     if np.array_equal(got, [np.max(env[latent == a]) for a in used]):
         raise Mistake("That is the largest action number, not the most frequent action.")
+    if np.array_equal(got, last):
+        raise Mistake("That is the *last* action that was seen with each code; expected the most frequent.")
+    if (got == np.bincount(env).argmax()).all():
+        raise Mistake("That is the most frequent action of the whole data. Count for each code by itself.")
+    if np.array_equal(got, [8, 2, 8]) or np.array_equal(got, [7, 2, 8]):
+        raise Mistake("That is how much more often than elsewhere an action occurs. Expected how often.")
+    if np.array_equal(got, [0, 2, 1]):
+        raise Mistake("That is the least frequent action of each code; expected the most frequent.")
     if np.array_equal(got, [np.min(env[latent == a]) for a in used]):
         raise Mistake("That is the smallest action number, not the most frequent action.")
     raise Mistake(

@@ -71,6 +71,11 @@ class Rollouts:
     @classmethod
     def of(cls, world: Practice, t: int) -> Rollouts:
         """The two rollouts of each video, in one call of `generate` or in many; a Mistake when others were played."""
+        if len(world.played) > 1 and any(len(prompt) == len(world.videos) for prompt, *_ in world.played[2:]):
+            raise Mistake(
+                f"Videos were played more than once with few actions each, {len(world.played)} calls in all. One call "
+                "of `generate` plays all t actions, and the world remembers what came before."
+            )
         plays: list[list[tuple[np.ndarray, int, np.ndarray]]] = [[] for _ in world.videos]
         for prompt, actions, seed, video in world.played:
             _check_prompt(prompt, actions, world, t)

@@ -146,6 +146,10 @@ def _check_codes(codes: Tensor, right: Tensor, toy: Toy) -> None:
             "pooled": lambda features: features.mean(2).diff(dim=1)
         },
     }  # fmt: skip
+    pairs = torch.stack([toy.frames[:, :-1], toy.frames[:, 1:]], dim=2).flatten(0, 1)
+    alone = toy.encode(pairs)[:, 1].mean(1).unflatten(0, (len(toy.frames), -1))
+    if codes.shape == right.shape and torch.equal(codes, toy.quantize(toy.to_latent(alone))[1]):
+        raise Mistake("The encoder sees only two frames at a time. Give it the whole clip: it looks back by itself.")
     for text, wrong in ways.items():
         latents = toy.to_latent(wrong["pooled"](toy.encode(toy.frames[:, wrong.get("seen", slice(None))])))
         mistaken = toy.quantize(latents)[1]
@@ -189,6 +193,10 @@ def _check_prediction(prediction: Tensor, right: Tensor, toy: Toy) -> None:
             "add": lambda x, action: x + action.roll(1, dims=1)[:, :, None]
         },
         "All frames get the first action. Each has its own.": {"add": lambda x, action: x + action[:, :1, None]},
+        "Along the wrong axis: each patch got the action of another frame. The new axis is where the patches are, "
+        "`[:, :, None]`.": {"add": lambda x, action: x + action[:, None]},
+        "The actions are those of another clip.": {"add": lambda x, action: x + action.flip(0)[:, :, None]},
+        "The action is subtracted. Add it.": {"add": lambda x, action: x - action[:, :, None]},
         "All frames get the mean action. Each has its own.": {
             "add": lambda x, action: x + action.mean(1, keepdim=True)[:, :, None]
         },
@@ -216,6 +224,9 @@ def _check_numbers(loss: Tensor, error: Tensor, prediction: Tensor, quantizer_lo
         "That is the mean absolute error; square it.": (prediction - frames[:, 1:]).abs().mean(),
         "That is the root of the mean squared error; leave the root out.": right.sqrt(),
         "The error contains the quantizer's loss. It belongs to the loss only.": right + quantizer_loss,
+        "The prediction is compared with the *change* of the frames. `decode` gives the frames themselves.": F.mse_loss(
+            prediction, frames.diff(dim=1)
+        ),
         "That is the quantizer's loss. The error is that of the prediction.": quantizer_loss,
     }
     if not torch.allclose(error, right, rtol=1e-4):
@@ -225,6 +236,10 @@ def _check_numbers(loss: Tensor, error: Tensor, prediction: Tensor, quantizer_lo
         raise Mistake(f"The error is {error.item():.4f}, expected {right.item():.4f}, the mean squared error.")
     if torch.allclose(loss, right, rtol=1e-4):
         raise Mistake("The quantizer's loss is missing in the loss: nothing keeps latents and codes together.")
+    if torch.allclose(loss, right * quantizer_loss, rtol=1e-4):
+        raise Mistake("The losses are multiplied. Add them.")
+    if torch.allclose(loss, right + 0.25 * quantizer_loss, rtol=1e-4):
+        raise Mistake("The quantizer's loss is weighed already: what `quantize` returns includes β. Add it as it is.")
     if not torch.allclose(loss, right + quantizer_loss, rtol=1e-4):
         raise Mistake(
             f"The loss is {loss.item():.4f}; expected error + quantizer's loss, {right + quantizer_loss:.4f}."

@@ -1,7 +1,7 @@
 """Every exercise refuses answers of many kinds, naming the mistake, and takes right ones in any style.
 
 The answers are in tests/answers, written as learners might write them rather than from the checks, with those that
-students have given. `python tools/answers.py` prints what each is told.
+students have given. `python tools/exercises.py` prints what each is told.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def draw_mask(answer: Function) -> str:
     found = call(answer, *shape, 0.5, 1.0, torch.Generator().manual_seed(0))
     if not isinstance(found, Tensor):
         raise Mistake(f"The mask is of type {type(found).__name__}; expected a tensor, of numbers by `torch.rand`.")
-    mask = found.numpy()
+    mask = found.detach().numpy()
     if mask.shape[1:] == (3,):
         raise Mistake("Those are positions. Expected the mask itself, a bool for each token, [B, T, N].")
     if mask.shape != shape:
@@ -39,7 +39,7 @@ def draw_mask(answer: Function) -> str:
         raise Mistake("The first frame has masked tokens. It is the prompt and never masked: `mask[:, 0] = False`.")
     _check_noise(mask[:, 1:])
     _check_rates(mask[:, 1:].mean(axis=(1, 2)))
-    narrow = call(answer, 8, 3, 400, 0.1, 0.2, torch.Generator().manual_seed(1)).numpy()[:, 1:].mean()
+    narrow = call(answer, 8, 3, 400, 0.1, 0.2, torch.Generator().manual_seed(1)).detach().numpy()[:, 1:].mean()
     if not 0.1 < narrow < 0.2:
         raise Mistake(f"With low = 0.1 and high = 0.2 the share is {narrow:.0%}: use the arguments, not 0.5 and 1.")
     again, other = (call(answer, *shape, 0.5, 1.0, torch.Generator().manual_seed(seed)) for seed in (0, 1))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import io
 import logging
+import re
+import textwrap
+import tokenize
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +70,34 @@ def test_every_exercise_has_a_card_with_three_hints_and_a_solution() -> None:
     for name, card in known.items():
         assert card.difficulty in (1, 2, 3) and 0 < card.minutes <= 30 and card.title and card.why
         assert len(card.hints) == 3, f"{name}: a question, a shape, a line"
-        assert card.hints[0].rstrip().rstrip(")").endswith((".", "?")), name
+        assert "?" in card.hints[0], f"{name}: the first hint asks a question"
         assert "`" in card.hints[2], f"{name}: the last hint shows a line of code"
         assert checking.get_solution(name).why
+
+
+def tokens(code: str) -> Counter[str]:
+    """Names, numbers, texts and operators of a piece of code, by how often they occur; brackets are left out."""
+    kinds = (tokenize.NAME, tokenize.NUMBER, tokenize.OP, tokenize.STRING)
+    try:
+        found = [t.string for t in tokenize.generate_tokens(io.StringIO(code).readline) if t.type in kinds]
+    except tokenize.TokenError:  # a hint may show a part of a line
+        found = re.findall(r"\w+|[^\w\s]", code)
+    return Counter(token for token in found if token not in "()[],:.")
+
+
+def test_no_hint_is_the_whole_solution() -> None:
+    """The last hint shows a line: at most three fifths of what the solution is made of."""
+    for name, card in cards().items():
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(checking.get_solution(name).answer))).body
+        assert isinstance(function, ast.FunctionDef)
+        whole = tokens("\n".join(ast.unparse(part) for part in function.body if not is_text(part)))
+        for hint in card.hints:
+            shown = tokens("\n".join(re.findall(r"`([^`]+)`", hint)))
+            assert (whole & shown).total() <= 0.6 * whole.total(), f"{name}: {hint}"
+
+
+def is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def test_hints_come_one_at_a_time_and_end_at_the_solution(monkeypatch: pytest.MonkeyPatch) -> None:

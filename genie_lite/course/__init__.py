@@ -14,7 +14,7 @@
     course.quiz("01")
 """
 
-from genie_lite.course import figures
+from genie_lite.course import explorers, figures
 from genie_lite.course.cards import Card, card, hint
 from genie_lite.course.checking import (
     CourseError,
@@ -52,6 +52,7 @@ __all__ = [
     "exercise",
     "expect",
     "explore",
+    "explorers",
     "figures",
     "hint",
     "plot_log",

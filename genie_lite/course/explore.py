@@ -13,24 +13,43 @@ from genie_lite.course.checking import CourseError
 STILL = "A picture with controls. Run this cell to move them: click it, then press Shift and Enter."
 
 
-def explore(draw: Callable[..., Any], start: Mapping[str, Any] | None = None, **choices: Sequence[Any]) -> None:
+def explore(
+    draw: Callable[..., Any],
+    start: Mapping[str, Any] | None = None,
+    *,
+    click: Callable[..., Mapping[str, Any]] | None = None,
+    words: str = "",
+    **choices: Sequence[Any],
+) -> None:
     """Show what `draw` returns, a PIL image or a matplotlib figure, with a slider for each of its arguments.
 
-    `choices` gives the values of each argument. At the start the first of each is shown, or that in `start`. Without a
-    kernel, on the web for instance, this picture is left. CourseError for an argument without values.
+    `choices` gives the values of each argument. At the start the first of each is shown, or that in `start`. `click`,
+    if given, is called with x and y, pixels of the picture, and the arguments as they are, and returns those that
+    change. `words` say what the picture shows. Without a kernel, on the web for instance, the first picture is left.
+    CourseError for an argument without values.
 
     ::
 
         course.explore(lambda frame, sharp: picture(frame, sharp), frame=range(16), sharp=(False, True))
     """
-    box = explorer(draw, start, **choices)
+    box = explorer(draw, start, click=click, words=words, **choices)
     still = base64.b64encode(box.children[-1].value).decode()
-    notes.display({**box._repr_mimebundle_(), "image/png": still, "text/plain": STILL})
+    text = f"{words} {STILL}" if words else STILL
+    notes.display({**box._repr_mimebundle_(), "image/png": still, "text/plain": text})
 
 
-def explorer(draw: Callable[..., Any], start: Mapping[str, Any] | None = None, **choices: Sequence[Any]) -> Any:
+def explorer(
+    draw: Callable[..., Any],
+    start: Mapping[str, Any] | None = None,
+    *,
+    click: Callable[..., Mapping[str, Any]] | None = None,
+    words: str = "",
+    **choices: Sequence[Any],
+) -> Any:
     """The widget that `explore` shows: sliders, and below them the picture."""
     import ipywidgets
+
+    from genie_lite.course.picture import Picture
 
     empty = [name for name, values in choices.items() if len(values) == 0]
     if empty or not choices:
@@ -44,16 +63,26 @@ def explorer(draw: Callable[..., Any], start: Mapping[str, Any] | None = None, *
         for name, values in choices.items()
     }
 
-    def picture() -> bytes:
-        return as_png(draw(**{name: slider.value for name, slider in sliders.items()}))
+    def now() -> dict[str, Any]:
+        return {name: slider.value for name, slider in sliders.items()}
 
-    screen = ipywidgets.Image(format="png", value=picture())
+    screen = Picture(value=as_png(draw(**now())), words=words, clickable=click is not None)
 
-    def redraw(_change: Any) -> None:
-        screen.value = picture()
+    def redraw(_change: Any = None) -> None:
+        screen.value = as_png(draw(**now()))
+
+    def clicked(change: Any) -> None:
+        x, y, _ = change["new"]
+        changes = click(x, y, **now()) if click else {}
+        for name, slider in sliders.items():
+            slider.unobserve(redraw, "value")  # one picture for all changes
+            slider.value = changes.get(name, slider.value)
+            slider.observe(redraw, "value")
+        redraw()
 
     for slider in sliders.values():
         slider.observe(redraw, "value")
+    screen.observe(clicked, "clicked")
     return ipywidgets.VBox([ipywidgets.HBox(list(sliders.values())), screen])
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from genie_lite.config import DataConfig
-from genie_lite.data.expert import Episode, Expert
+from genie_lite.data.expert import make_expert
 from genie_lite.data.policies import POLICIES
 from genie_lite.data.procgen_games import GAMES, make_games
+from genie_lite.data.rewinding import Episode
 from genie_lite.evaluation import LevelsPlayed, play_levels
 
 GAMES_AT_ONCE = 32
@@ -58,7 +59,7 @@ def main() -> None:
 
 def play_expert(data: DataConfig, levels: int, seed: int) -> tuple[LevelsPlayed, list[Episode]]:
     game = make_games(data, data.train_levels, 1, seed=seed)
-    expert = Expert(data, game, np.random.default_rng(seed))
+    expert = make_expert(data, game, np.random.default_rng(seed))
     start = time.perf_counter()
     episodes = [episode for episode in (expert.play_level() for _ in range(levels)) if episode is not None]
     seconds = time.perf_counter() - start

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from genie_lite.config import DataConfig
-from genie_lite.data.expert import Expert
+from genie_lite.data.expert import make_expert
 from genie_lite.data.policies import POLICIES
 from genie_lite.data.procgen_games import FRAME_SHAPE, LONGEST_EPISODE, STILL, make_games
 from genie_lite.data.pusher import Pusher
@@ -134,7 +134,7 @@ def play_expert(block: Block) -> None:
     game = make_games(data, data.train_levels, 1, seed=0)  # whose levels and random numbers come with each state
     for stream in range(block.skip // block.length, block.streams):
         game.set_state([states[stream]])
-        expert = Expert(data, game, np.random.default_rng([data.seed, split, block.number, stream]))
+        expert = make_expert(data, game, np.random.default_rng([data.seed, split, block.number, stream]))
         at = 0
         for episode in expert.play(min(block.length, block.stop - stream * block.length)):
             count = len(episode.frames)

@@ -19,7 +19,7 @@ from genie_lite.config import DataConfig
 from genie_lite.data.blocks import Block, Split, play_expert, play_policy, play_robot, stream_frames
 from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError, looking_at
-from genie_lite.data.expert import BACK, SAVE_EVERY, TRIES
+from genie_lite.data.expert import expert_odds
 from genie_lite.data.policies import POLICIES
 from genie_lite.data.procgen_games import FRAME_SHAPE, game_options, import_procgen
 from genie_lite.data.pusher import Pusher
@@ -130,8 +130,7 @@ def settings_differ(found: dict[str, Any], settings: dict[str, Any]) -> str:
 def _odds(data: DataConfig) -> dict[str, object]:
     if data.policy == "pusher":
         return Pusher.odds
-    rewinding = {"states saved every": SAVE_EVERY, "states back": BACK, "tries": TRIES}
-    return POLICIES[data.policy].odds | (rewinding if data.policy == "expert" else {})
+    return expert_odds(data) if data.policy == "expert" else POLICIES[data.policy].odds
 
 
 def _version(package: str) -> str | None:

@@ -125,7 +125,8 @@ class ExpertPolicy(Policy):
     """Heads for the goal with random keys, each held for a while (policy "expert").
 
     By itself it solves about half of CoinRun's levels. Collecting rewinds the game where it fails, which makes it the
-    expert that its name promises: see `genie_lite.data.expert`.
+    expert that its name promises; in CoinRun it is asked only where walking and jumping do not help: see
+    `genie_lite.data.expert`.
     """
 
     HOLD = (2, 11)  # game steps that a key is held, drawn uniformly

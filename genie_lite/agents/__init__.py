@@ -12,7 +12,7 @@ from genie_lite.agents.mapping import CodeLists, FrameMapping
 from genie_lite.agents.player import BlindPlayer, ClonedPlayer
 from genie_lite.agents.policy import STAGE, PolicyNetwork, predict, train_policy
 from genie_lite.agents.report import figure, mean_interval, summarised, table
-from genie_lite.agents.study import Study, expert_data, inferred, run_seed, targets_of
+from genie_lite.agents.study import Study, expert_data, inferred, run_seed, split_transitions, targets_of
 
 __all__ = [
     "STAGE",
@@ -34,6 +34,7 @@ __all__ = [
     "mean_interval",
     "predict",
     "run_seed",
+    "split_transitions",
     "summarised",
     "table",
     "targets_of",

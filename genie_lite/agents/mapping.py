@@ -32,15 +32,19 @@ class CodeLists:
 
     def __init__(self, codes: np.ndarray, env_actions: np.ndarray, num_codes: int, num_env_actions: int) -> None:
         """From labelled samples: latent actions [n] and true ones [n]."""
-        codes, env_actions = check_samples(codes, env_actions, num_codes, num_env_actions)
-        counts = np.zeros((num_codes, num_env_actions))
-        np.add.at(counts, (codes, env_actions), 1)
-        unseen = counts.sum(1) == 0
-        counts[unseen] = counts.sum(0)
-        self.shares = counts / counts.sum(1, keepdims=True)  # [A, U]
+        self.samples = check_samples(codes, env_actions, num_codes, num_env_actions)
+        self.shares = shares_by_code(*self.samples, num_codes, num_env_actions)  # [A, U]
 
     def env_action_probabilities(self, latent: np.ndarray, features: np.ndarray) -> np.ndarray:
         return latent @ self.shares
+
+
+def shares_by_code(codes: np.ndarray, env_actions: np.ndarray, num_codes: int, num_env_actions: int) -> np.ndarray:
+    """Shares of true actions in each latent action's list [A, U]; an empty list takes those of all samples."""
+    counts = np.zeros((num_codes, num_env_actions))
+    np.add.at(counts, (codes, env_actions), 1)
+    counts[counts.sum(1) == 0] = counts.sum(0)
+    return np.asarray(counts / counts.sum(1, keepdims=True))
 
 
 class FrameMapping:

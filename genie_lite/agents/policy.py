@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,10 @@ class PolicyNetwork(nn.Module):
         """Logits [B, T, actions]; entry t is about the action between frame t and the next."""
         return self.to_logits(self.dropout(self.features(frames)))
 
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy in nats of targets [B, T], over those that are not UNKNOWN."""
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=UNKNOWN)
+
 
 def train_policy(
     video: ExpertVideo,
@@ -79,13 +84,14 @@ def train_policy(
     *,
     stage: StageConfig = STAGE,
     name: str = "policy",
+    prepare: Callable[[nn.Module], None] | None = None,
     progress: bool = True,
 ) -> PolicyNetwork:
     """Behavioural cloning: a policy that predicts `targets`, int64 [F], of the frames where they are known.
 
     Targets are latent actions or true ones, UNKNOWN elsewhere. Where few are known, training ends after PASSES passes
-    over them, if that comes before `stage.steps`. `run_dir` receives log.csv and state/ (for resuming); the loss is in
-    nats. AgentError for targets that do not fit.
+    over them, if that comes before `stage.steps`. `prepare` is called with the network before training. `run_dir`
+    receives log.csv and state/ (for resuming); the loss is in nats. AgentError for targets that do not fit.
     """
     known = np.flatnonzero(targets != UNKNOWN)
     if targets.shape != (len(video.frames),) or not len(known):
@@ -97,13 +103,15 @@ def train_policy(
         raise AgentError(f"targets: found up to {targets.max()}, wanted 0 to {num_actions - 1}, or {UNKNOWN}: unknown")
     torch.manual_seed(stage.seed)
     network = PolicyNetwork(video.dataset.frame_size, video.dataset.channels, num_actions)
+    if prepare is not None:
+        prepare(network)
     steps = min(stage.steps, -(-PASSES * len(known) // stage.clips))
 
     def losses(numbers: Tensor) -> Losses:
         rows, inside = clips_before(video, known[numbers.numpy()], stage.frames)
         wanted = torch.from_numpy(np.where(inside, targets[rows], UNKNOWN))
         logits = network(torch.from_numpy(video.frames[rows]).float() / 255).float()
-        return {"loss": F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=UNKNOWN)}
+        return {"loss": network.loss(logits, wanted)}
 
     settings = {"targets": _digest(targets), "actions": num_actions}
     limited = dataclasses.replace(stage, steps=steps, warmup_steps=min(stage.warmup_steps, steps // 4))

@@ -110,7 +110,7 @@ def run_seed(
             return found
         raise AgentError(f"{path}: found a result of other settings; choose another folder, or delete this one")
 
-    learning, held_out = _split(video)
+    learning, held_out = split_transitions(video)
     labels = draw_labels(video, learning, seed=seed)
     seen = np.isin(np.arange(len(codes)), learning)
     stage = dataclasses.replace(study.stage, seed=seed)
@@ -159,7 +159,7 @@ def run_seed(
     return result
 
 
-def _split(video: ExpertVideo) -> tuple[np.ndarray, np.ndarray]:
+def split_transitions(video: ExpertVideo) -> tuple[np.ndarray, np.ndarray]:
     """Transitions to learn from, and held-out ones to measure on: other episodes."""
     episodes = video.episodes[video.transitions]
     if len(set(episodes.tolist())) < 2:

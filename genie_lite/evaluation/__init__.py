@@ -21,7 +21,7 @@ from genie_lite.evaluation.env_actions import (
 from genie_lite.evaluation.evaluate import evaluate_genie
 from genie_lite.evaluation.frechet import frechet_distance, gaussian_frechet_distance
 from genie_lite.evaluation.fvd import I3D, frechet_video_distance, load_i3d
-from genie_lite.evaluation.levels_solved import LevelsPlayed, play_levels, wilson
+from genie_lite.evaluation.levels_solved import LevelsPlayed, play_levels, watch_level, wilson
 from genie_lite.evaluation.markers import marker_places, measure_marker, motion_measure
 from genie_lite.evaluation.motion import LEFT_RIGHT, UP_DOWN, Motion, measure_motion
 from genie_lite.evaluation.play_report import PlayTest
@@ -93,5 +93,6 @@ __all__ = [
     "score_rollouts",
     "ssim",
     "video_network",
+    "watch_level",
     "wilson",
 ]

@@ -85,6 +85,31 @@ def play_levels(
     return LevelsPlayed(levels, len(frames), frames, sum(seeds, []), steps, time.perf_counter() - start)
 
 
+def watch_level(
+    data: DataConfig, player: Player, level_range: tuple[int, int], *, seed: int = 0
+) -> tuple[np.ndarray, bool]:
+    """One level of `level_range`, chosen by `seed`: what `player`, made for one game, saw, and whether it was solved.
+
+    Frames are uint8 [n, H, W, C]. The first level of `play_levels` with one game and the same seed.
+    """
+    running = make_games(data, level_range, 1, seed=seed)
+    frames: list[np.ndarray] = []
+    ended = False
+    while not ended:
+        picture = running.observe()[1]["rgb"]
+        frames.append(picture[0].copy())
+        env_action = player.choose(picture).astype(np.int32)
+        for _ in range(data.action_repeat):
+            running.act(env_action)
+            ended = bool(running.observe()[2][0])
+            if ended:
+                break
+    solved = bool(running.get_info()[0]["prev_level_complete"])
+    running.close()
+    player.restart(np.zeros(1, int))
+    return np.stack(frames), solved
+
+
 def wilson(successes: int, trials: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share."""
     z = 1.96

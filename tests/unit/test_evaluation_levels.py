@@ -13,7 +13,7 @@ from pretend_games import PretendGames
 from genie_lite.config import DataConfig
 from genie_lite.data import procgen_available
 from genie_lite.data.policies import StickyPolicy, UniformPolicy
-from genie_lite.evaluation import EvaluationError, play_levels, wilson
+from genie_lite.evaluation import EvaluationError, play_levels, watch_level, wilson
 
 DATA = DataConfig(num_envs=4, action_repeat=4)
 
@@ -55,6 +55,16 @@ def test_only_levels_that_end_at_the_coin_count(pretend: None) -> None:
 def test_frames_and_game_steps_are_those_of_the_levels(pretend: None) -> None:
     played = play_levels(dataclasses.replace(DATA, action_repeat=1), Presses(7), (500, 40), 20, games=4)
     assert sorted(played.frames) == sorted(lengths()) and played.steps == sum(lengths())
+
+
+@pytest.mark.parametrize("key", [7, 4])
+def test_a_watched_level_is_shown_whole(pretend: None, key: int) -> None:
+    player = Presses(key, games=1)
+    frames, solved = watch_level(DATA, player, (500, 40), seed=3)
+    told = frames[:, 0, :5, 0].astype(int)
+    assert solved == (key == 7) and len(set(told[:, 0])) == 1
+    assert told[:, 3].tolist() == list(range(0, 4 * len(frames), 4))  # one frame for each key, from the first
+    assert [games.tolist() for games in player.ended] == [[0]]
 
 
 def lengths() -> list[int]:

@@ -86,7 +86,7 @@ def play() -> Drawing:
     """Figure 8 of the paper."""
     d = Drawing(
         840, 340, "The play loop",
-        """The prompt x 1 is encoded once into tokens z 1, the start of the history, which keeps the last 16 frames. You
+        """The prompt x 1 is encoded once into tokens z 1, the start of the history, a window of 16 frames. You
         choose a latent action a t, a number. Its vector a tilde t is looked up in the codebook. The dynamics model
         reads history and vector and fills in the tokens of the next frame, z hat t+1, in a few MaskGIT steps. They
         join the history, and the decoder of the tokenizer turns them into the frame that you see, x hat t+1. Then you
@@ -101,7 +101,7 @@ def play() -> Drawing:
             continue
         d.grid(304 + 62 * place, 36, ["token", "token-line", "token"] * 3, 3, 12)
         d.text(324 + 62 * place, 98, words)
-    d.text(417, 134, "history: the last 16 frames", 12, colour="dim")
+    d.text(417, 134, "history: a window of 16 frames", 12, colour="dim")
     d.arrow((prompt.right[0] + 3, 67), encoder.left)
     d.arrow(encoder.right, (284, 67))
     you = d.box(24, 190, 104, 56, "you\nchoose $a_{t}$", "action")

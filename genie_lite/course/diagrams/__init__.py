@@ -24,13 +24,14 @@ DIAGRAMS = {
 def diagram(name: str) -> None:
     """Show a diagram, such as "tokenizer"; CourseError for a name that has none.
 
-    An HTML image, whose alternative text says in words what is drawn, and the SVG itself where HTML is not shown.
+    An HTML image of the SVG: unlike an SVG output it is shown in a notebook that is not trusted, and its alternative
+    text says in words what is drawn.
     """
     drawing = draw(name)
-    svg, words = drawing.svg(), f"{drawing.title}. {drawing.words}"
-    source = base64.b64encode(svg.encode()).decode()
+    words = f"{drawing.title}. {drawing.words}"
+    source = base64.b64encode(drawing.svg().encode()).decode()
     image = f'<img alt="{html.escape(words)}" src="data:image/svg+xml;base64,{source}" width="{drawing.width}">'
-    notes.display({"text/plain": words, "text/html": image, "image/svg+xml": svg})
+    notes.display({"text/plain": words, "text/html": image})
 
 
 def draw(name: str) -> Drawing:

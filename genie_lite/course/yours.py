@@ -50,13 +50,13 @@ def replace_method(module: nn.Module, name: str, function: Callable[..., Any]) -
 class Yours:
     """The answers of a learner that passed their checks, by the names of their exercises.
 
-    Called with a model, it puts them in the place of the package's code; as `prepare` of a training stage, it has the
-    stage trained with them.
+    Called with a model, a world or a set of measures, it puts them in the place of the package's code; as `prepare` of
+    a training stage, it has the stage trained with them.
     """
 
     answers: Mapping[str, Answer]
 
-    def __call__(self, model: nn.Module) -> None:
+    def __call__(self, model: Any) -> None:
         for name, answer in self.answers.items():
             _put(name)(model, answer)
 

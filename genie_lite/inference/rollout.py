@@ -71,8 +71,8 @@ class Rollout:
         self._guess = FirstGuess(model) if getattr(model.dynamics, "first_guess", False) else None
         self._past: deque[_Past] = deque(maxlen=UNDO_STEPS)
         frames, _ = frames_to_tensor(model, prompt_frames)
-        self._computing = functools.partial(playing, model, len(frames), precision, threads)
-        with self._computing():
+        self.computing = functools.partial(playing, model, len(frames), precision, threads)
+        with self.computing():
             self._read_prompt(frames)
 
     @property
@@ -107,7 +107,7 @@ class Rollout:
         Raises ValueError for an action outside [0, A).
         """
         actions = actions_to_tensor(self.model, latent_actions, (len(self.tokens),))
-        with self._computing():
+        with self.computing():
             before = self._remember()
             try:
                 vectors = self.model.latent_action.quantizer.lookup(actions)[:, None]  # [B, 1, latent_dim]
@@ -156,8 +156,12 @@ class Rollout:
         actions = tokens.new_zeros(len(tokens), 0)
         if frames.shape[1] > 1:
             actions = self.model.latent_action.encode(self.model.latent_action_inputs(frames, tokens))
+        self._read(tokens, actions)
+
+    def _read(self, tokens: Tensor, actions: Tensor) -> None:
+        """Make frames of tokens [B, T, N] the past, with the latent actions [B, T-1] between them."""
         vectors = self.model.latent_action.quantizer.lookup(actions)  # [B, T-1, latent_dim]
-        for t in range(frames.shape[1]):
+        for t in range(tokens.shape[1]):
             before = slice(max(t - 1, 0), t)  # the action and the frame that lead to frame t; none for the first
             self._append(tokens[:, t], vectors[:, before], tokens[:, before] if t else None)
 

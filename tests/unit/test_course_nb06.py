@@ -12,7 +12,7 @@ import pytest
 from genie_lite.course.checking import get_solution, verdict
 
 
-@pytest.mark.parametrize("name", ["06.1", "06.2", "06.3"])
+@pytest.mark.parametrize("name", ["06.1", "06.2", "06.3", "06.4"])
 def test_the_solution_passes_and_the_placeholder_is_not_answered(name: str) -> None:
     assert verdict(name, get_solution(name).answer).status == "right"
     assert verdict(name, lambda *arguments: None).status == "unanswered"
@@ -46,7 +46,7 @@ AGREEMENTS: dict[str, tuple[Callable, str]] = {
 @pytest.mark.parametrize("name", AGREEMENTS)
 def test_a_wrong_agreement_is_told_what_is_wrong(name: str) -> None:
     answer, words = AGREEMENTS[name]
-    found = verdict("06.1", answer)
+    found = verdict("06.2", answer)
     assert found.status == "wrong" and words in found.message
 
 
@@ -77,7 +77,7 @@ HORIZONS: dict[str, tuple[Callable, str]] = {
 @pytest.mark.parametrize("name", HORIZONS)
 def test_a_wrong_horizon_is_told_what_is_wrong(name: str) -> None:
     answer, words = HORIZONS[name]
-    found = verdict("06.2", answer)
+    found = verdict("06.3", answer)
     assert found.status == "wrong" and words in found.message
 
 
@@ -94,7 +94,7 @@ def argmax_with_a_sentinel(model: np.ndarray, rival: np.ndarray) -> np.integer:
 
 @pytest.mark.parametrize("answer", [until_the_first_loss, argmax_with_a_sentinel])
 def test_other_horizons_are_right_too(answer: Callable) -> None:
-    assert verdict("06.2", answer).status == "right"
+    assert verdict("06.3", answer).status == "right"
 
 
 def test_a_sorted_counter_is_right_too() -> None:
@@ -105,7 +105,7 @@ def test_a_sorted_counter_is_right_too() -> None:
             keys.append(min(counts, key=lambda key: (-counts[key], key)) if counts else -1)
         return keys
 
-    assert verdict("06.3", answer).status == "right"
+    assert verdict("06.4", answer).status == "right"
 
 
 def per_code(choose: Callable, unused: int = -1, every: bool = True) -> Callable:
@@ -137,5 +137,5 @@ DICTIONARIES: dict[str, tuple[Callable, str]] = {
 @pytest.mark.parametrize("name", DICTIONARIES)
 def test_a_wrong_dictionary_is_told_what_is_wrong(name: str) -> None:
     answer, words = DICTIONARIES[name]
-    found = verdict("06.3", answer)
+    found = verdict("06.4", answer)
     assert found.status == "wrong" and words in found.message

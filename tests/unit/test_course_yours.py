@@ -140,6 +140,41 @@ def test_the_step_of_notebook_05_plays_the_frames_of_the_package(ordering: str, 
     assert called == {"05.3": 6 * 2 * 2}
 
 
+def test_the_loop_of_notebook_06_plays_the_frames_of_the_package_within_the_window() -> None:
+    genie = genie_lite.load("laptop", device="cpu")
+    genie.precision = "float32"
+    dataset = sample_dataset("test")
+    prompt = dataset.read_clips(dataset.clip_starts(2)[[0, 50]], 2)
+    actions, settings = np.array([[0, 3, 6], [2, 1, 4]]), {"maskgit_steps": 3, "seed": 4}
+    package = genie.generate(prompt, actions, **settings), genie.generate(prompt[0, 0], actions[0], **settings)
+    yours, called = counted(Yours(solutions("06.1")))
+    yours(genie)
+    assert np.array_equal(genie.generate(prompt, actions, **settings), package[0])
+    assert np.array_equal(genie.generate(prompt[0, 0], actions[0], **settings), package[1])
+    assert called == {"06.1": 2}
+
+
+def test_the_loop_of_notebook_06_plays_on_beyond_the_window() -> None:
+    torch.manual_seed(0)
+    genie = Genie(load_config("tiny", {"model.context_frames": 4}))
+    torch.nn.init.normal_(genie.dynamics.to_logits.weight, std=0.3)  # it starts at zero: all tokens alike
+    prompt = np.zeros((1, 1, 64, 64, 3), np.uint8)
+    seen: list[tuple[int, ...]] = []
+
+    def watched(tokens: torch.Tensor, codes: torch.Tensor, actions: torch.Tensor, window: int, imagine: Callable):
+        def look(past: torch.Tensor, leading: torch.Tensor) -> torch.Tensor:
+            seen.append((past.shape[1], leading.shape[1]))
+            return imagine(past, leading)
+
+        return get_solution("06.1").answer(tokens, codes, actions, window, look)
+
+    Yours({"06.1": watched})(genie.eval())
+    video = genie.generate(prompt, [[0, 1, 2, 3, 0, 1]], maskgit_steps=2)
+    assert video.shape == (1, 6, 64, 64, 3)
+    assert seen == [(1, 1), (2, 2), (3, 3), (3, 3), (3, 3), (3, 3)]
+    assert len({frame.tobytes() for frame in video[0]}) == 6, "random numbers differ from frame to frame"
+
+
 def test_an_answer_that_trains_differently_leaves_other_weights(tmp_path: Path) -> None:
     def slower(*arguments: object) -> object:
         return get_solution("03.4").answer(*arguments[:6], 0.999, arguments[7])

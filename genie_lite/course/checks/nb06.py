@@ -1,4 +1,4 @@
-"""Checks of notebook 06: agreement between prompts, how long a rollout wins, the dictionary from codes to keys."""
+"""Checks of notebook 06: the play loop, agreement between prompts, how long a rollout wins, from codes to keys."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 
 from genie_lite.course.checking import Mistake, call, exercise, numbers, one_number
+from genie_lite.course.checks.play_loop import check_play_loop
 
 Function = Callable[..., Any]
+
+exercise("06.1")(check_play_loop)
 
 # Chosen so that each usual mistake gives a number of its own.
 CLASSES = np.array([[0, 0, 0, 1, 2], [1, 1, 1, 1, 0], [2, 2, 0, 2, 2], [0, 1, 1, 0, 2]])
 
 
-@exercise("06.1")
+@exercise("06.2")
 def agreement(answer: Function) -> str:
     """Share of pairs of different prompts that move alike, averaged over actions."""
     found = one_number(call(answer, CLASSES.copy()), "the mean over actions")
@@ -68,7 +71,7 @@ def horizon_case() -> tuple[np.ndarray, np.ndarray]:
     return rival + np.round(lead), rival
 
 
-@exercise("06.2")
+@exercise("06.3")
 def horizon(answer: Function) -> str:
     """For how many frames, from the first on and without a gap, the mean PSNR stays above a rival's."""
     model, rival = horizon_case()
@@ -160,7 +163,7 @@ def _horizon_mistake(answer: Function) -> str | None:
     return next(iter(possible)).strip()
 
 
-@exercise("06.3")
+@exercise("06.4")
 def dictionary(answer: Function) -> str:
     """The most frequent game action of each code, -1 for codes that never occur."""
     latent = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3])

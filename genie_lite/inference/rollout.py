@@ -98,7 +98,7 @@ class Rollout:
         """
         if self._guess is None:
             return None
-        with self._computing():
+        with self.computing():
             return self._guess.displacements().flip(-1).to(torch.float64).cpu().numpy()
 
     def step(self, latent_actions: np.ndarray | list[int] | int) -> np.ndarray:

@@ -20,7 +20,9 @@ from genie_lite.training import read_log
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="name of the shipped world, for genie_lite.load(name)")
-    parser.add_argument("runs", type=Path, help="folder with the run folders of the stages")
+    parser.add_argument(
+        "runs", type=Path, help="folder with the run folders of the stages that are new since the world that ships"
+    )
     parser.add_argument("--data", default=None, help="held-out videos to measure on (default: the shipped sample's)")
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--recipe", default=None, help="how it was trained (default: by its preset)")
@@ -32,21 +34,30 @@ def main() -> None:
     game = sample_game(genie.config)
     videos = open_dataset(options.data) if options.data else sample_dataset("test", game=game)
     folder = data_folder() / "checkpoints" / options.name
+    before = Genie.load(folder) if folder.is_dir() else None
     genie.card["actions"] = [motion.to_dict() for motion in describe_actions(genie, videos)]
     genie.save(folder, dtype=torch.bfloat16)
     genie = Genie.load(folder)  # measure what ships: the rounded weights
     report = evaluate_genie(genie, videos, clips=options.clips)
     report.to_json(options.runs / "report.json")  # in full, beside the run; the card keeps the means
     stages = ("tokenizer", "latent_action", "dynamics")
-    logs = {stage: read_log(options.runs / stage) for stage in stages}
+    minutes, steps = {}, {}
+    for stage in stages:
+        if (options.runs / stage).is_dir():
+            log = read_log(options.runs / stage)
+            minutes[stage], steps[stage] = round(float(log["minutes"][-1]), 1), int(log["step"][-1])
+        elif before is not None and same_weights(getattr(genie, stage), getattr(before, stage)):
+            minutes[stage], steps[stage] = before.card["minutes"][stage], before.card["steps"][stage]
+        else:
+            raise SystemExit(f"{options.runs / stage}: not found, and the world that ships has other weights there")
     genie.card |= {
         "name": options.name,
         "paper": "arXiv 2402.15391",
         "version": genie_lite.__version__,
         "recipe": options.recipe or f"preset {options.name}, seed {genie.config.training.dynamics.seed}",
         "hardware": options.hardware,
-        "minutes": {stage: round(float(log["minutes"][-1]), 1) for stage, log in logs.items()},
-        "steps": {stage: int(log["step"][-1]) for stage, log in logs.items()},
+        "minutes": minutes,
+        "steps": steps,
         "videos": {key: videos.attributes.get(key) for key in ("game", "options", "levels", "policy", "frame_stride")},
         "metrics": {name: [round(float(x), 4) for x in values] for name, values in report.metrics.items()},
         "curves": {name: [round(float(point.value), 2) for point in curve] for name, curve in report.curves.items()},
@@ -63,6 +74,12 @@ def main() -> None:
     genie.save(folder, dtype=torch.bfloat16)
     print(report.table())
     print(f"{folder}: {sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.1f} MB")
+
+
+def same_weights(model: torch.nn.Module, other: torch.nn.Module) -> bool:
+    """Whether two models hold the same weights; False if they are of different kinds."""
+    ours, theirs = model.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def _rounded(tree: Any) -> Any:

@@ -30,6 +30,7 @@ class Card:
     minutes: int
     why: str
     hints: tuple[str, ...]
+    used: str = ""  # where what passes is used; empty: it is checked only
 
     @property
     def dots(self) -> str:

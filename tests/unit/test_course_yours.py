@@ -17,6 +17,7 @@ from genie_lite import course, load_config
 from genie_lite.api import Genie
 from genie_lite.config import TransformerConfig
 from genie_lite.course.checking import get_solution
+from genie_lite.course.parts.nb07 import Measures
 from genie_lite.course.yours import Yours, replace_method
 from genie_lite.data import sample_dataset
 from genie_lite.nn import STTransformer
@@ -173,6 +174,17 @@ def test_the_loop_of_notebook_06_plays_on_beyond_the_window() -> None:
     assert video.shape == (1, 6, 64, 64, 3)
     assert seen == [(1, 1), (2, 2), (3, 3), (3, 3), (3, 3), (3, 3)]
     assert len({frame.tobytes() for frame in video[0]}) == 6, "random numbers differ from frame to frame"
+
+
+def test_worlds_are_measured_with_what_passes() -> None:
+    package, measures = Measures(), Measures()
+
+    def decibels(real: np.ndarray, made: np.ndarray) -> np.ndarray:
+        return 10 * np.log10(255**2 / np.square(real.astype(float) - made).mean((-3, -2, -1)))
+
+    course.use({"07.1": decibels, "07.2": lambda *_: 12.0, "07.3": lambda *_: None})(measures)
+    assert measures.psnr is decibels
+    assert (measures.delta_psnr, measures.probe) == (package.delta_psnr, package.probe)
 
 
 def test_an_answer_that_trains_differently_leaves_other_weights(tmp_path: Path) -> None:

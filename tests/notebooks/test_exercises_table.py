@@ -1,0 +1,52 @@
+"""The tables of CONTRIBUTING on what a learner writes, where it is used and how long it takes are true."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import runpy
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from genie_lite.course.cards import cards
+from genie_lite.course.yours import _parts
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = runpy.run_path(str(ROOT / "tools" / "exercises.py"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def test_the_tables_of_contributing_are_what_the_tool_prints() -> None:
+    _, shown, _ = TOOL["split"]((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert shown == TOOL["tables"](), "run `python tools/exercises.py table --write`"
+
+
+def test_what_a_card_calls_used_is_a_part_and_is_used_in_its_notebook() -> None:
+    for number in range(2, 8):
+        importlib.import_module(f"genie_lite.course.parts.nb{number:02}")
+    used = {name for name, card in cards().items() if card.used}
+    assert used == {name for name in _parts if name in cards()}
+    for path in NOTEBOOKS:
+        sources = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        plugged = {
+            name for source in sources if "course.use(" in source for name in re.findall(r'"(\d\d\.\d)": ', source)
+        }
+        assert plugged == {name for name in used if name[:2] == path.stem[:2]}, path.stem
+
+
+def test_the_hearts_of_stages_play_and_measures_are_written_by_the_learner() -> None:
+    used = [name[:2] for name, card in cards().items() if card.used]
+    assert set(used) == {"02", "03", "04", "05", "06", "07"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_notebook_takes_two_hours(path: Path) -> None:
+    reading, writing = TOOL["minutes"](path)
+    assert 0 < reading + writing <= 120
+    assert reading >= 5, "an estimate that counts no words would pass"
+
+
+def test_lines_are_counted_without_head_docstring_and_comments() -> None:
+    assert [TOOL["lines"](name) for name in ("05.2", "02.4")] == [3, 3]

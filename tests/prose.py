@@ -8,6 +8,7 @@ its source: the paper, a publication, README or the log. Names (figure 8, the ye
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,9 +18,9 @@ from nbformat import NotebookNode
 
 from genie_lite.config import load_config
 
-NUMBER = r"[-+−]?\d[\d,]*(?:\.\d+)?"
+NUMBER = r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e-?\d+)?"
 MEASURED = re.compile(rf"(?<![\w.,/])(?:({NUMBER})\s+(?:to|and|or|in place of|instead of)\s+)?({NUMBER})\s?(dB|%|nats)")
-ANY = re.compile(r"(?<![\w.,/–-])[-+−]?\d(?:[\d,]*\d)?(?:\.\d+)?(?![\w])")
+ANY = re.compile(r"(?<![\w.,/–-])[-+−]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:e-?\d+)?(?![\w])")
 CODE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|<[^>]*>", re.DOTALL)
 NAMES = re.compile(
     r"^\s*(?:#+.*|\d+\.)|\[\d\d\b"  # headings, numbers of a list, links to notebooks
@@ -108,8 +109,10 @@ def vouched(claim: Claim, shown: set[float], given: set[float]) -> bool:
 
 def among(claim: Claim, known: set[float]) -> bool:
     """Whether some known number, rounded as the text rounds, is the one that is claimed."""
-    digits = len(claim.number.partition(".")[2])
     wanted = abs(value(claim.number))
+    if "e" in claim.number:
+        return any(math.isclose(abs(x), wanted) for x in known)
+    digits = len(claim.number.partition(".")[2])
     scales = (1, 100) if claim.unit == "%" else (1,)
     return any(abs(round(scale * abs(x), digits) - wanted) < 1e-9 for x in known for scale in scales)
 

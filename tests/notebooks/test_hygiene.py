@@ -278,6 +278,7 @@ def spoil_check(notebook: NotebookNode) -> None:
         ("It gains 3.7 dB (docs/experiments.md).", 0),
         ("A correlation of 0.86, or `0.87`, or $0.88$.", 1),
         ("It is -0.32 or −0.33.", 2),
+        ("The learning rate is 2e-3, not 7e-3.", 1),
     ],
 )
 def test_numbers_that_nothing_vouches_for(text: str, unvouched_numbers: int) -> None:

@@ -8,7 +8,8 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14)
 PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.13 python3.14 python; do \
 	$$python -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 PRESET ?= laptop
-# ONLY=03 limits `make course` and `make notebooks` to notebooks whose name starts so.
+# ONLY=03 limits `make course` and `make notebooks` to notebooks whose name starts so. SOLVED=1 lets `make course` run them
+# as a learner who has solved every exercise.
 ONLY ?=
 # `make ablation STUDY=latent-action SEEDS="0 1 2"`: which study, and the seeds of training.
 STUDY ?= tokenizer
@@ -29,7 +30,8 @@ lab: $(VENV)/installed  ## set up .venv where missing and open the first noteboo
 	$(BIN)/jupyter lab $(ROOT_FLAG) notebooks/00_play_first.ipynb
 
 course: $(VENV)/installed  ## run every notebook in order into runs/course-PRESET (PRESET=laptop; tiny takes minutes)
-	$(BIN)/python tools/course.py run --only "$(ONLY)" --preset $(PRESET) --out runs/course-$(PRESET)
+	$(BIN)/python tools/course.py run --only "$(ONLY)" --preset $(PRESET) $(if $(SOLVED),--solved) \
+	  --out runs/course-$(PRESET)$(if $(SOLVED),-solved)
 
 notebooks: $(VENV)/installed  ## run every notebook in place at its own parameters, to refresh the committed outputs
 	$(BIN)/python tools/course.py refresh --only "$(ONLY)"

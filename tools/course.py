@@ -1,5 +1,6 @@
 """Runs the notebooks of the course: `run` into a folder for `make course`, `refresh` in place for `make notebooks`.
 
+`run --solved` runs it as a learner who has solved every exercise, and `compare` tells whether two runs show the same.
 `keep` puts the outputs of a finished `run` into the notebooks themselves, so that a reader on the web sees them;
 `sources` renews the source code, quizzes and diagrams that notebooks show, after these have changed, and runs nothing
 else.
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import re
 import subprocess
 import sys
 import time
@@ -30,6 +32,7 @@ def main() -> int:
     run = commands.add_parser("run", help="execute every notebook in order; copies and what they train go to --out")
     run.add_argument("--preset", default="laptop")
     run.add_argument("--out", type=Path, required=True)
+    run.add_argument("--solved", action="store_true", help="as a learner who has solved every exercise")
     in_place = commands.add_parser("refresh", help="execute every notebook in place, at its own parameters")
     for command in (run, in_place):
         command.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
@@ -41,7 +44,11 @@ def main() -> int:
         "sources", help="renew what course.show_source, course.quiz and course.diagram show; nothing is trained"
     )
     renew.add_argument("--only", default="", help="only notebooks whose name starts so, for instance 03")
+    both = commands.add_parser("compare", help="the numbers that course.expect shows in two finished runs")
+    both.add_argument("folders", type=Path, nargs=2)
     options = parser.parse_args()
+    if options.command == "compare":
+        return compare(*options.folders)
     if options.command == "one":
         return refresh(options.path)
     notebooks = sorted(path for path in NOTEBOOKS.glob("[0-9]*.ipynb") if path.name.startswith(options.only))
@@ -57,7 +64,7 @@ def main() -> int:
     if options.command == "refresh":
         return run_all(notebooks, lambda path: measured(__file__, "one", str(path)))
     options.out.mkdir(parents=True, exist_ok=True)
-    return run_all(notebooks, lambda path: papermill(path, options.out.resolve(), options.preset))
+    return run_all(notebooks, lambda path: papermill(path, options.out.resolve(), options.preset, options.solved))
 
 
 def run_all(notebooks, execute) -> int:
@@ -79,11 +86,25 @@ def run_all(notebooks, execute) -> int:
     return 1 if error else 0
 
 
-def papermill(path: Path, out: Path, preset: str) -> tuple[str, float]:
+def papermill(path: Path, out: Path, preset: str, solved: bool = False) -> tuple[str, float]:
     """Execute a copy of one notebook with `preset`; all share the run folder `out`, as a learner's notebooks do."""
+    if solved:
+        notebook = nbformat.read(path, as_version=4)
+        solve(notebook)
+        path = out / f"{path.stem}.solved.ipynb"
+        nbformat.write(notebook, path)
     parameters = ["-r", "preset", preset, "-r", "run_dir", str(out)]
     settings = ["--cwd", str(NOTEBOOKS), "--kernel", "python3", "--no-progress-bar"]
-    return measured("-m", "papermill", str(path), str(out / path.name), *parameters, *settings)
+    return measured("-m", "papermill", str(path), str(out / path.name.replace(".solved", "")), *parameters, *settings)
+
+
+def solve(notebook) -> None:
+    """Put the packaged solution in the place of every function that a learner is asked to write."""
+    for cell in notebook.cells:
+        asked = re.search(r'^course\.check\("(\d\d\.\d)", (\w+)\)', cell.source, re.MULTILINE)
+        if cell.cell_type == "code" and asked:
+            answer = f'{asked[2]} = course.checking.get_solution("{asked[1]}").answer\n'
+            cell.source = cell.source[: asked.start()] + answer + cell.source[asked.start() :]
 
 
 def measured(*arguments: str) -> tuple[str, float]:
@@ -134,6 +155,26 @@ def adopt(path: Path, executed: Path) -> int:
     tidy(notebook)
     nbformat.write(notebook, path)
     return 0
+
+
+def compare(first: Path, second: Path) -> int:
+    """Print each number that `course.expect` shows in both runs; 1 when they differ somewhere."""
+    different = 0
+    for path in sorted(path for path in NOTEBOOKS.glob("[0-9]*.ipynb") if (first / path.name).exists()):
+        runs = [expected(nbformat.read(folder / path.name, as_version=4)) for folder in (first, second)]
+        for name in sorted(runs[0].keys() | runs[1].keys()):
+            values = [found.get(name, "-") for found in runs]
+            different += values[0] != values[1]
+            print(path.stem[:2], name, *values, "" if values[0] == values[1] else "<- differ")
+    return min(different, 1)
+
+
+def expected(notebook) -> dict[str, str]:
+    """What `course.expect` shows in a notebook: numbers by their names."""
+    texts = [
+        output.get("data", {}).get("text/plain", "") for cell in notebook.cells for output in cell.get("outputs", [])
+    ]
+    return dict(re.findall(r"^(.*): (\S+)[^:]* at preset laptop; ", "\n".join(texts), re.MULTILINE))
 
 
 def renew_sources(path: Path) -> None:

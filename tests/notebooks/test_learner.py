@@ -6,16 +6,21 @@ import ast
 import inspect
 import logging
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from genie_lite import course
+from genie_lite.course.cards import cards
 from genie_lite.course.checking import get_solution
 
+SOLVE = runpy.run_path(str(Path(__file__).resolve().parents[2] / "tools" / "course.py"))["solve"]
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 # The cells that training needs besides those of the exercises, by a text that they alone contain.
@@ -79,3 +84,20 @@ def test_what_a_learner_writes_is_called_as_the_solution_is(path: Path) -> None:
             asked = stub(cell.source)
             assert asked.name == exercise[2]
             assert len(asked.args.args) == len(inspect.signature(answer).parameters), exercise[1]
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("0[1-8]*.ipynb")), ids=lambda path: path.stem)
+def test_make_course_can_be_run_as_a_learner_who_solved_everything(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`tools/course.py run --solved` puts the solution into every exercise, and each passes."""
+    notebook = nbformat.read(path, 4)
+    SOLVE(notebook)
+    exercises = [cell.source for cell in notebook.cells if "\ncourse.check(" in cell.source]
+    names: dict[str, Any] = {"course": course, "np": np, "torch": torch, "N": 0, "T": 0}
+    with caplog.at_level(logging.INFO, logger="genie_lite.course"):
+        for source in exercises:
+            exec(source, names)
+    told = [line for line in caplog.messages if re.match(r"\d\d\.\d ", line)]
+    assert len(told) == len([name for name in cards() if name[:2] == path.stem[:2]])
+    assert all("✓ right" in line for line in told), told

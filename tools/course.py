@@ -160,7 +160,8 @@ def adopt(path: Path, executed: Path) -> int:
 def compare(first: Path, second: Path) -> int:
     """Print each number that `course.expect` shows in both runs; 1 when they differ somewhere."""
     different = 0
-    for path in sorted(path for path in NOTEBOOKS.glob("[0-9]*.ipynb") if (first / path.name).exists()):
+    names = {path.name for path in first.glob("[0-9]*.ipynb")} & {path.name for path in second.glob("[0-9]*.ipynb")}
+    for path in sorted(path for path in NOTEBOOKS.glob("[0-9]*.ipynb") if path.name in names):
         runs = [expected(nbformat.read(folder / path.name, as_version=4)) for folder in (first, second)]
         for name in sorted(runs[0].keys() | runs[1].keys()):
             values = [found.get(name, "-") for found in runs]

@@ -56,8 +56,12 @@ class Genie(GenieModel):
 
     @property
     def foresight(self) -> Foresight | None:
-        """What each latent action would do at a moment, for worlds that predict displacements; else None."""
-        return Foresight(self, self.precision) if Foresight.known(self) else None
+        """What each latent action would do at a moment, for worlds that predict displacements; else None.
+
+        None for the robot: its camera stands still, so how far the scene shifts does not say how far the arm goes.
+        """
+        scrolls = self.config.data.game != "robot"
+        return Foresight(self, self.precision) if scrolls and Foresight.known(self) else None
 
     # ------------------------------------------------------------------------------------------------ the models
 

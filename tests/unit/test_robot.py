@@ -10,11 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import genie_lite
 from genie_lite.config import load_config
-from genie_lite.data import DatasetError, check_dataset, collect, course_dataset, open_dataset, robot_available
+from genie_lite.data import (
+    DatasetError,
+    check_dataset,
+    collect,
+    course_dataset,
+    open_dataset,
+    robot_available,
+    sample_dataset,
+)
 from genie_lite.data.pusher import NOTHING, Pusher
 from genie_lite.data.robot_arm import FRAME_SHAPE, TRAY, Layout, RobotArm
 from genie_lite.evaluation import EvaluationError, marker_places, measure_marker
+from genie_lite.play import Controller
 
 needs_pybullet = pytest.mark.skipif(not robot_available(), reason="PyBullet has no wheel for this Python or platform")
 
@@ -155,3 +165,17 @@ def test_the_course_takes_the_sample_where_pybullet_is_missing(
     with caplog.at_level(logging.WARNING):
         dataset = course_dataset(load_config("robot"), tmp_path, "test")
     assert "PyBullet is not installed" in caplog.text and dataset.attributes["game"] == "robot"
+
+
+def test_keys_move_the_arm_of_the_shipped_world_their_way() -> None:
+    """Its camera stands still: the shift of the scene would say the opposite of what the arm does."""
+    genie = genie_lite.load("robot", device="cpu")
+    dataset = sample_dataset("test", game="robot")
+    prompts = dataset.read_clips(dataset.episode_starts[:4] + 8, 1)
+    across = {}
+    for key in ("left", "right"):
+        actions = Controller(genie).latent_actions(prompts, key)
+        video = genie.generate(prompts, actions[:, None], maskgit_steps=4)
+        motion = measure_marker(np.concatenate([prompts, video], axis=1))
+        across[key] = motion.dx[motion.sure_x].mean()
+    assert across["left"] < -1 and across["right"] > 1

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genie_lite.course.checking import IMPRECISE, Mistake, call, exercise, imprecise
+from genie_lite.course.checking import IMPRECISE, Mistake, call, exercise, imprecise, numbers
 
 Function = Callable[..., Any]
 
@@ -71,7 +71,7 @@ def shares_by_code(answer: Function) -> str:
     keys = np.where(rng.random(90) < 0.6, (codes + 1) % 4, rng.integers(0, 4, 90))
     sizes = (4, 6)
     given = codes.copy(), keys.copy()
-    found = np.asarray(call(answer, *given, *sizes))
+    found = numbers(call(answer, *given, *sizes), "the share of each key in the list of each code")
     if not (np.array_equal(given[0], codes) and np.array_equal(given[1], keys)):
         raise Mistake("The function changes `codes` or `keys` in place; work on copies.")
     counts = np.zeros(sizes)

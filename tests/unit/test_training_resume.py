@@ -19,8 +19,9 @@ from genie_lite import load_config, storage
 from genie_lite.api import CheckpointError, Genie
 from genie_lite.data import ClipLoader, FrameDataset, open_dataset, sample_dataset, write_dataset
 from genie_lite.storage import FolderInUseError
-from genie_lite.training import checkpoint, loop, read_log, stages, train_genie, train_tokenizer
+from genie_lite.training import checkpoint, distributed, loop, read_log, stages, train_genie, train_tokenizer
 from genie_lite.training.errors import TrainingError
+from genie_lite.training.interrupts import Interrupts
 from genie_lite.training.muon import Muon
 
 STEPS = {f"training.{stage}.{key}": value for stage in ("tokenizer", "genie", "latent_action", "dynamics")
@@ -111,6 +112,23 @@ def test_ctrl_c_is_as_before_when_training_fails_at_its_first_picture(config, da
     with pytest.raises(OSError, match="No space left"):
         train_tokenizer(sampled, dataset, tmp_path, progress=False)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_torchrun_sends_after_a_second_ctrl_c_does_not_cut_the_saving_short(monkeypatch):
+    before, received = signal.getsignal(signal.SIGTERM), []
+    signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        for processes, expected in ((2, []), (1, [signal.SIGTERM])):
+            monkeypatch.setattr(distributed, "count", lambda processes=processes: processes)
+            received.clear()
+            with Interrupts() as interrupts:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGTERM)
+                assert interrupts.requested and received == expected
+            signal.raise_signal(signal.SIGTERM)
+            assert received == [*expected, signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("step", [4, 12])

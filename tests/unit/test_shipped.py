@@ -12,7 +12,7 @@ from genie_lite.inference.one_frame import frame_features
 from genie_lite.play import read_labels
 
 BYTES = {"laptop": 15e6, "coinrun": 40e6, "robot": 8e6}
-LEAST_SHARE = {"laptop": 0.03, "coinrun": 0.004, "robot": 0.03}  # of eight actions, of thirty-two, of eight
+LEAST_SHARE = {"laptop": 0.03, "coinrun": 0.03, "robot": 0.03}  # of eight actions each
 
 
 @pytest.fixture(scope="module", params=BYTES)

@@ -57,12 +57,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str,
 
 
 def open_notebook(browser: Any, server: tuple[str, str, Path], name: str) -> Any:
-    """A page with this notebook open in JupyterLab and a kernel ready; close its context when done."""
+    """A page with this notebook open in JupyterLab and a kernel ready; close its context when done.
+
+    Each notebook has a workspace of its own: in a shared one, a reloaded page also opens what another page has open.
+    """
     address, token, _ = server
     context = browser.new_context(viewport={"width": 1200, "height": 800})
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
-    page.goto(f"{address}/lab/tree/{name}?token={token}&reset")
+    page.goto(f"{address}/lab/workspaces/{name.partition('.')[0]}/tree/{name}?token={token}&reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     kernel_choice = page.locator(".jp-Dialog button", has_text="Select")  # asked when the kernel is slow to start
     page.add_locator_handler(kernel_choice, lambda button: button.click())

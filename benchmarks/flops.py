@@ -135,7 +135,10 @@ def dynamics(model: ModelConfig, clips: int, frames: int) -> Flops:
     actions = linear(clips * (frames - 1), model.latent_action.codebook.latent_dim, settings.d_model, of_input=True)
     if model.dynamics.previous_input:
         stack += linear(clips * (frames - 1) * count, settings.d_model, settings.d_model)
-    return stack + actions + linear(counted, settings.d_model, model.tokenizer.codebook.num_codes)
+    codes = model.tokenizer.codebook
+    if model.dynamics.guess_likeness:
+        stack += linear(counted, settings.d_model, 2) + Flops(2.0 * counted * codes.latent_dim * codes.num_codes, 0)
+    return stack + actions + linear(counted, settings.d_model, codes.num_codes)
 
 
 def two_streams(model: ModelConfig, clips: int, frames: int) -> Flops:

@@ -43,7 +43,7 @@ def frame_features(
     if not isinstance(model, MergedTokensDynamicsModel):
         return newest_frame(model.transformer, x, cache, rows)
     squares = newest_frame(model.transformer, x, cache).view_as(x)
-    features = model.by_token(squares).flatten(0, 2)
+    features = model.by_token(squares, context).flatten(0, 2)
     return features if rows is None else features[rows]
 
 

@@ -6,6 +6,7 @@ from genie_lite.config import ModelConfig
 from genie_lite.models.complete_past import CompletePastDynamicsModel
 from genie_lite.models.dynamics import DynamicsModel
 from genie_lite.models.dynamics_variants import ExtendedDynamicsModel
+from genie_lite.models.guess_likeness import LikenessDynamicsModel
 from genie_lite.models.latent_action import LatentActionModel
 from genie_lite.models.latent_action_variants import ExtendedLatentActionModel, TokenLatentActionModel
 from genie_lite.models.merged_tokens import MergedTokensDynamicsModel
@@ -36,6 +37,8 @@ def build_latent_action(config: ModelConfig) -> LatentActionModel:
 def build_dynamics(config: ModelConfig) -> DynamicsModel:
     """The untrained dynamics model that `config` describes; `token_start` is applied when it is trained."""
     settings = config.dynamics
+    if settings.guess_likeness:
+        return LikenessDynamicsModel(config)
     if settings.merge > 1:
         return MergedTokensDynamicsModel(config)
     if settings.past == "complete":

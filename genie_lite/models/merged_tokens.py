@@ -43,8 +43,8 @@ class MergedTokensDynamicsModel(CompletePastDynamicsModel):
         embedded = rearrange(self.token_embedding(tokens), pattern, rows=self.square_rows, r=self.side, c=self.side)
         return to_autocast_dtype(self.join_tokens(embedded) + context)
 
-    def by_token(self, features: Tensor) -> Tensor:
-        """The transformer's output [B, T, S, D] as features of tokens, [B, T, N, D]."""
+    def by_token(self, features: Tensor, context: Tensor | None = None) -> Tensor:
+        """The transformer's output [B, T, S, D] as features of tokens, [B, T, N, D]. `context` is read by variants."""
         pattern = "b t (rows columns) (r c d) -> b t (rows r columns c) d"
         split = self.split_tokens(features)
         return layer_norm(rearrange(split, pattern, rows=self.square_rows, r=self.side, c=self.side))

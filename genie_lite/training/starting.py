@@ -15,6 +15,7 @@ from genie_lite.config import COURSE_STAGES, Config
 from genie_lite.data import FrameDataset
 from genie_lite.models import PatchTokenizer
 from genie_lite.models.dynamics_variants import start_from_codes
+from genie_lite.models.guess_likeness import LikenessDynamicsModel
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,9 @@ def with_fresh_parts(config: Config, base: Genie, parts: Sequence[str]) -> Genie
     if "dynamics" in parts and config.model.dynamics.token_start == "codebook":
         codes = genie.tokenizer.quantizer.lookup(torch.arange(genie.dynamics.num_tokens))
         start_from_codes(genie.dynamics, codes)
+    dynamics = genie.dynamics
+    if "dynamics" in parts and isinstance(dynamics, LikenessDynamicsModel):
+        dynamics.to_logits.codes.copy_(genie.tokenizer.quantizer.codebook)
     if "dynamics" not in parts and genie.config.model.latent_action == base.config.model.latent_action:
         genie.dynamics.load_state_dict(base.dynamics.state_dict())
     for part in COURSE_STAGES:
@@ -63,6 +67,9 @@ def start_from(genie: Genie, start: Genie | str | Path, parts: Sequence[str]) ->
         if part == "latent_action" and donor.quantizer.num_codes < model.quantizer.num_codes:
             model.quantizer.start_from(donor.quantizer)
             weights |= model.quantizer.state_dict(prefix="quantizer.")
+        if isinstance(model, LikenessDynamicsModel) and not isinstance(donor, LikenessDynamicsModel):
+            own = model.to_logits.state_dict(prefix="to_logits.")
+            weights = {name: own[name] for name in own if name not in weights} | weights  # trust is yet to be learned
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:

@@ -86,6 +86,19 @@ def test_the_paper_preset_has_the_case_studys_sizes():
             {"model": {"dynamics": {"past": "complete", "merge": 3}}},
             r"model.dynamics.merge: found 3, wanted a number that divides the rows and columns of tokens, \[16, 16\]",
         ),
+        (
+            {"model": {"dynamics": {"past": "complete", "guess_likeness": True}}},
+            "model.dynamics.guess_likeness: found True, wanted false, or first_guess: true",
+        ),
+        (
+            {
+                "model": {
+                    "latent_action": {"shift": 4},
+                    "dynamics": {"past": "complete", "first_guess": True, "guess_likeness": True},
+                }
+            },
+            "model.dynamics.guess_likeness: found True, wanted false, or tokenizer.codes: patches",
+        ),
         ({"model": {"tokenizer": {"patch_size": 7}}}, "tokenizer.patch_size: found 7, wanted a size that tiles"),
         ({"model": 3}, "model: found 3, wanted a mapping"),
         ({"model": {"frame_size": [64]}}, "model.frame_size: .*a list of 2 values"),

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from genie_lite import storage
 from genie_lite.api import Genie
@@ -18,26 +19,42 @@ from genie_lite.inference.foresight import Foresight
 from genie_lite.inference.one_frame import frame_features, remember
 from genie_lite.models.build import build_dynamics, build_latent_action
 from genie_lite.models.complete_past import CompletePastDynamicsModel
+from genie_lite.models.guess_likeness import NEAREST, LikenessDynamicsModel, squared_distances
 from genie_lite.models.shift_latent_action import ShiftLatentActionModel
 from genie_lite.nn.displacement import match_displacements, shift_matrices
 from genie_lite.nn.two_streams import two_stream_mask
 from genie_lite.play.controller import choose_by_motion
 from genie_lite.training import encoded, loop, read_log, train_genie
 from genie_lite.training.encoded import EncodedVideos, NumberLoader, encode_clips
+from genie_lite.training.starting import start_from, with_fresh_parts
 
 FRAMES, CLIPS, REACH = 5, 2, 12
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["tokens", "squares of tokens"])
+LIKENESS = {
+    "model.dynamics.guess_likeness": True,
+    "model.tokenizer.codes": "patches",
+    "model.tokenizer.patch_size": 4,
+    "model.tokenizer.codebook": {"num_codes": 64, "latent_dim": 48, "normalize": False, "update": "fixed"},
+}
+VARIANTS = {
+    "tokens": {},
+    "squares of tokens": {"model.dynamics.merge": 2},
+    "likeness": LIKENESS,
+    "squares and likeness": {"model.dynamics.merge": 2} | LIKENESS,
+}
+RECIPE = {
+    "model.latent_action.shift": REACH,
+    "model.latent_action.motion_input": True,
+    "model.dynamics.past": "complete",
+    "model.dynamics.first_guess": True,
+}
+SQUARES_AND_LIKENESS = RECIPE | VARIANTS["squares and likeness"]
+
+
+@pytest.fixture(scope="module", params=list(VARIANTS))
 def config(request):
-    options = {
-        "model.latent_action.shift": REACH,
-        "model.latent_action.motion_input": True,
-        "model.dynamics.past": "complete",
-        "model.dynamics.first_guess": True,
-        "model.dynamics.merge": request.param,
-    }
-    return load_config("tiny", options).model
+    return load_config("tiny", RECIPE | VARIANTS[request.param]).model
 
 
 @pytest.fixture
@@ -53,7 +70,14 @@ def dynamics(config) -> CompletePastDynamicsModel:
     torch.manual_seed(0)
     model = build_dynamics(config)
     assert isinstance(model, CompletePastDynamicsModel)
-    return disturbed(model).eval()
+    return with_codes(disturbed(model)).eval()
+
+
+def with_codes(model: CompletePastDynamicsModel) -> CompletePastDynamicsModel:
+    """Random patches as codes, where the model compares them with guesses."""
+    if isinstance(model, LikenessDynamicsModel):
+        model.to_logits.codes.copy_(torch.rand_like(model.to_logits.codes) - 0.5)
+    return model
 
 
 def disturbed(model: torch.nn.Module) -> torch.nn.Module:
@@ -143,7 +167,7 @@ def clip(config) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def test_two_streams_are_what_the_cache_computes_in_play(config, window):
     torch.manual_seed(0)
     config = dataclasses.replace(config, context_frames=window)
-    dynamics = disturbed(build_dynamics(config)).eval()
+    dynamics = with_codes(disturbed(build_dynamics(config))).eval()
     tokens, vectors, guesses = clip(config)
     masked = tokens[:, 1:].masked_fill(torch.rand(tokens[:, 1:].shape) < 0.7, dynamics.mask_token)
     seen, features = dynamics.two_streams(tokens[:, :-1], masked, vectors, guesses)
@@ -197,8 +221,8 @@ def test_a_first_guess_changes_the_prediction_and_can_be_left_out(config, dynami
     tokens, vectors, guesses = clip(config)
     masked = torch.full_like(tokens[:, 1:], dynamics.mask_token)
     with torch.no_grad():
-        without = dynamics.two_streams(tokens[:, :-1], masked, vectors)[1]
-        given = dynamics.two_streams(tokens[:, :-1], masked, vectors, guesses)[1]
+        without = dynamics.to_logits(dynamics.two_streams(tokens[:, :-1], masked, vectors)[1])
+        given = dynamics.to_logits(dynamics.two_streams(tokens[:, :-1], masked, vectors, guesses)[1])
     assert not torch.allclose(without, given)
 
 
@@ -207,7 +231,7 @@ def test_training_reduces_the_loss(config, dynamics):
     tokens, vectors, guesses = clip(config)
     optimizer = torch.optim.AdamW(dynamics.parameters(), 3e-3)
     losses = []
-    for _ in range(30):
+    for _ in range(80):
         loss = dynamics(tokens, vectors, guesses=guesses).loss
         loss.backward()
         optimizer.step()
@@ -234,6 +258,69 @@ def test_merged_tokens_keep_their_places():
     assert torch.equal(found, expected)
 
 
+@pytest.fixture
+def likeness() -> LikenessDynamicsModel:
+    options = {
+        "model.latent_action.shift": REACH,
+        "model.dynamics.past": "complete",
+        "model.dynamics.first_guess": True,
+    }
+    model = build_dynamics(load_config("tiny", {**options, "model.dynamics.merge": 2, **LIKENESS}).model)
+    assert isinstance(model, LikenessDynamicsModel)
+    return with_codes(model)
+
+
+def test_before_training_a_code_is_likely_if_it_looks_like_the_guess(likeness):
+    """A guess made of codes is taken at its word, each code at its place."""
+    tokens = torch.randint(likeness.num_tokens, (CLIPS, FRAMES, likeness.tokens_per_frame))
+    guesses = likeness.token_patches.join(likeness.to_logits.codes[tokens[:, 1:]] + 0.5)
+    masked = torch.full_like(tokens[:, 1:], likeness.mask_token)
+    with torch.no_grad():
+        features = likeness.two_streams(tokens[:, :-1], masked, torch.zeros(CLIPS, FRAMES - 1, 8), guesses)[1]
+        logits = likeness.to_logits(features)
+    assert torch.equal(logits.argmax(-1), tokens[:, 1:])
+    trust = np.log(2)  # softplus of 0
+    distances = squared_distances(likeness.to_logits.codes[tokens[:, 1:]], likeness.to_logits.codes)
+    expected = -trust * distances + NEAREST * trust * F.one_hot(tokens[:, 1:], likeness.num_tokens)
+    torch.testing.assert_close(logits, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_trust_is_learned_and_a_guess_that_is_kept_away_has_no_say(likeness):
+    tokens = torch.randint(likeness.num_tokens, (CLIPS, FRAMES, likeness.tokens_per_frame))
+    wrong = torch.randint_like(tokens[:, 1:], likeness.num_tokens)
+    guesses = likeness.token_patches.join(likeness.to_logits.codes[wrong] + 0.5)
+    vectors, masked = torch.zeros(CLIPS, FRAMES - 1, 8), torch.full_like(wrong, likeness.mask_token)
+    with torch.no_grad():
+        features = likeness.two_streams(tokens[:, :-1], masked, vectors, guesses, keep=0.0)[1]
+        assert (likeness.to_logits(features) == 0).all(), "untrained logits alone"
+    before = likeness.to_logits.trust.bias.clone()
+    optimizer = torch.optim.AdamW(likeness.parameters(), 1e-2)
+    for _ in range(5):
+        likeness(tokens, vectors, guesses=guesses).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert (likeness.to_logits.trust.bias < before).all(), "a guess that is always wrong is trusted less"
+
+
+def test_a_world_without_likeness_can_be_trained_on_with_it(likeness):
+    """`--start`: its weights are taken over, trust begins anew, and the codes are the tokenizer's."""
+    options = {
+        "model.latent_action.shift": REACH,
+        "model.dynamics.past": "complete",
+        "model.dynamics.first_guess": True,
+    }
+    options |= {**LIKENESS, "model.dynamics.merge": 2}
+    start = Genie(load_config("tiny", options | {"model.dynamics.guess_likeness": False}))
+    disturbed(start.dynamics)
+    start.tokenizer.quantizer.codebook.uniform_(-0.5, 0.5)
+    genie = with_fresh_parts(load_config("tiny", SQUARES_AND_LIKENESS), start, ["dynamics"])
+    start_from(genie, start, ["dynamics"])
+    own, given = genie.dynamics.state_dict(), start.dynamics.state_dict()
+    assert all(torch.equal(own[name], given[name]) for name in given)
+    assert torch.equal(own["to_logits.codes"], start.tokenizer.quantizer.codebook)
+    assert (own["to_logits.trust.weight"] == 0).all()
+
+
 # ------------------------------------------------------------------------------------------------------------ training
 
 
@@ -243,10 +330,7 @@ def recipe():
     return load_config(
         "tiny",
         {
-            "model.latent_action.shift": REACH,
-            "model.latent_action.motion_input": True,
-            "model.dynamics.past": "complete",
-            "model.dynamics.first_guess": True,
+            **RECIPE,
             "training.dynamics.encoded_clips": 20,
             **{f"training.{stage}.steps": 6 for stage in stages},
             **{f"training.{stage}.log_every": 1 for stage in stages},

@@ -244,8 +244,9 @@ class Evaluate(Command):
     stride: OptionalCount = None  # stored frames from one frame of a clip to the next (None: as trained)
     fvd_weights: str | None = None  # also measure FVD with the I3D network in this i3d_torchscript.pt (or URL)
     fvd_sha256: str | None = None  # SHA-256 that those weights must have
-    play: bool = False  # instead press the same keys in the real game (needs procgen) and in the world
+    play: bool = False  # instead press the same keys in the real game (one of Procgen's) and in the world
     quick: bool = False  # with --play: fewer prompts, fewer frames
+    maskgit_steps: OptionalCount = None  # passes per frame (None: the world's own)
     filmstrips: Annotated[Path | None, arg(metavar="FOLDER")] = None  # with --play: save pictures, game above world
     json: File = None  # also write the numbers to this file
 
@@ -272,6 +273,7 @@ class Evaluate(Command):
             clips=self.clips,
             frames=self.frames or 16,
             stride=stride,
+            maskgit_steps=self.maskgit_steps,
             **(fvd if self.fvd_weights else {}),
         )
 
@@ -279,7 +281,8 @@ class Evaluate(Command):
         from genie_lite.evaluation import play_test
         from genie_lite.play import Controller
 
-        report = play_test(genie, Controller(genie), frames=self.frames, quick=self.quick)
+        options: dict[str, Any] = {"frames": self.frames, "quick": self.quick, "maskgit_steps": self.maskgit_steps}
+        report = play_test(genie, Controller(genie), **options)
         if self.filmstrips is not None:
             report.save_filmstrips(self.filmstrips)
         return report

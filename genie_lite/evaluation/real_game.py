@@ -14,7 +14,8 @@ import numpy as np
 from genie_lite.config import DataConfig
 from genie_lite.data.collector import collection_settings
 from genie_lite.data.policies import POLICIES
-from genie_lite.data.procgen_games import STILL, import_procgen
+from genie_lite.data.procgen_games import GAMES, STILL, import_procgen
+from genie_lite.evaluation.bootstrap import EvaluationError
 
 GAMES_AT_ONCE = 64
 FIRST_PRESSES = 8  # of the policy, before the first state is taken
@@ -43,13 +44,20 @@ class GameStates:
 
 
 class RealGame:
-    """CoinRun's held-out levels with the settings of `data`. DatasetError where procgen is missing.
+    """Held-out levels of CoinRun, or another of Procgen's games, with the settings of `data`.
+
+    EvaluationError for a game that Procgen does not have, DatasetError where procgen is missing.
 
     One press holds an env action for `data.action_repeat` game steps and shows one frame, as in the videos that worlds
     are trained on.
     """
 
     def __init__(self, data: DataConfig, seed: int = 0) -> None:
+        if data.game not in GAMES:
+            raise EvaluationError(
+                f"play test: found a world of game {data.game!r}, wanted one of Procgen's ({', '.join(GAMES)}), in which the "
+                "same keys are pressed; measure this world on held-out videos: genie-lite evaluate CHECKPOINT --data FOLDER"
+            )
         self.games = GAMES_AT_ONCE
         self.data = replace(data, num_envs=self.games)
         self.seed = seed

@@ -1,8 +1,8 @@
 """What each latent action does, as arrows: for the labels of buttons and for the keys.
 
 Nobody says what a latent action means. What it does is measured by `genie_lite.evaluation.describe_actions`: the
-median motion of the hero over the transitions to which the latent action model gave this code. A world keeps the
-result in its card. Motions are in pixels per frame, dx to the right and dy downwards.
+median motion of the hero, or of the robot's arm, over the transitions to which the latent action model gave this code.
+A world keeps the result in its card. Motions are in pixels per frame, dx to the right and dy downwards.
 """
 
 from __future__ import annotations
@@ -45,11 +45,10 @@ class ActionLabel:
         """For instance ``3.1 px``; ``still`` for hardly any motion."""
         return "still" if self.speed < STILL else f"{self.speed:.1f} px"
 
-    @property
-    def sentence(self) -> str:
-        """For a tooltip."""
+    def sentence(self, who: str) -> str:
+        """For a tooltip. who: what moves, such as "hero" or "arm"."""
         share = "" if self.share is None else f"; {self.share:.0%} of all transitions"
-        return f"the hero typically moves {self.dx:+.1f} px across, {self.dy:+.1f} px down a frame{share}"
+        return f"the {who} typically moves {self.dx:+.1f} px across, {self.dy:+.1f} px down a frame{share}"
 
 
 def card_labels(genie: Any) -> list[ActionLabel] | None:

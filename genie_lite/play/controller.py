@@ -24,6 +24,19 @@ INTENTIONS = {
     "up-left": (-1, True),
     "up-right": (1, True),
 }
+# In a world without jumps (the robot's): the direction across, and the direction down (-1 up, 0 none, +1 down).
+DIRECTIONS = {
+    "left": (-1, 0),
+    "right": (1, 0),
+    "up": (0, -1),
+    "down": (0, 1),
+    "none": (0, 0),
+    "up-left": (-1, -1),
+    "up-right": (1, -1),
+    "down-left": (-1, 1),
+    "down-right": (1, 1),
+}
+KNOWN = 0.25  # least probability that a latent action moves as a direction says, for the world to know that key
 ACROSS, UPWARDS = 0.5, 2.0  # pixels a frame, from which on a transition counts as motion
 SPREAD = 0.4  # of the normal curve around a median motion, for each pixel of deviation: deviations are mostly outliers
 LEAST_SPREAD = 0.5  # pixels
@@ -53,6 +66,9 @@ class Controller:
     frames, by the world's action prior; without a prior plausibility is the share of the action in real videos.
     A world whose latent action model predicts displacements says what each action would do at this moment, and with a
     prior that takes the place of the average motion (`choose_by_motion`).
+
+    In platform games "up" is a jump (`jumps`). The robot's world has eight directions and rest instead, of which it
+    knows the keys that one of its latent actions obeys: see `keys`.
 
     actions: motions as `describe_actions` returns them; None takes those of the world's card.
     prior: gives log_probabilities [B, A] of frames uint8 [B, T, H, W, C]; "world" takes the world's own if it has one,
@@ -87,17 +103,28 @@ class Controller:
         across, down = np.array([label.dx for label in labels]), np.array([label.dy for label in labels])
         right, left = _above(across - ACROSS, spreads[0]), _above(-ACROSS - across, spreads[0])
         self._across = {-1: left, 0: np.clip(1 - left - right, 0, 1), 1: right}  # probabilities [A]
-        self._up, falls = _above(-UPWARDS - down, spreads[1]), _above(down - UPWARDS, spreads[1])
-        # A prior tells when the hero falls; without one a key that does not jump stays level.
-        self._not_jumping = 1 - (1 - UNWANTED_JUMP) * self._up
-        if self.prior is None:
-            self._not_jumping = _softened(np.clip(1 - self._up - falls, 0, 1))
-        self._log_fit = {key: self._fit(*intention) for key, intention in INTENTIONS.items()}
+        up, falls = _above(-UPWARDS - down, spreads[1]), _above(down - UPWARDS, spreads[1])
+        level = np.clip(1 - up - falls, 0, 1)
+        self.jumps = genie.config.data.game != "robot"
+        if self.jumps:
+            # A prior tells when the hero falls; without one a key that does not jump stays level.
+            not_jumping = _softened(level) if self.prior is None else 1 - (1 - UNWANTED_JUMP) * up
+            self._log_fit = {
+                key: self._fit(direction, _softened(up) if jumps else not_jumping)
+                for key, (direction, jumps) in INTENTIONS.items()
+            }
+        else:
+            vertical = {-1: up, 0: level, 1: falls}
+            self._log_fit = {
+                key: self._fit(direction, _softened(vertical[downwards]))
+                for key, (direction, downwards) in DIRECTIONS.items()
+                if (self._across[direction] * vertical[downwards]).max() >= KNOWN
+            }
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Names of the keys, "none" for no key at all."""
-        return tuple(INTENTIONS)
+        return tuple(self._log_fit)
 
     def latent_actions(
         self, frames: np.ndarray, keys: str | Sequence[str], *, rollout: Rollout | None = None
@@ -109,9 +136,9 @@ class Controller:
         """
         plausible = self.log_plausible(frames, rollout)
         names = [keys] * len(plausible) if isinstance(keys, str) else list(keys)
-        if len(names) != len(plausible) or not set(names) <= set(INTENTIONS):
+        if len(names) != len(plausible) or not set(names) <= set(self.keys):
             raise ValueError(
-                f"keys: found {len(names)} of {sorted(set(names))}, expected {len(plausible)} of {list(INTENTIONS)}"
+                f"keys: found {len(names)} of {sorted(set(names))}, expected {len(plausible)} of {list(self.keys)}"
             )
         if self.foresight is not None:
             motions = None if rollout is None else rollout.motions()
@@ -119,7 +146,7 @@ class Controller:
             return choose_by_motion(motions, plausible, [INTENTIONS[name] for name in names])
         fit = np.stack([self._log_fit[name] for name in names])
         ruled_out = plausible < plausible.max(1, keepdims=True) + math.log(PLAUSIBLE)
-        if self.prior is None:
+        if self.prior is None or not self.jumps:  # an arm may go any way at any moment
             ruled_out[:] = False
         return np.where(ruled_out, -np.inf, plausible + self.weight * fit).argmax(1)
 
@@ -142,10 +169,9 @@ class Controller:
             return np.repeat(self._log_shares[None], len(frames), axis=0)
         return self.prior.log_probabilities(frames)
 
-    def _fit(self, across: int, jumps: bool) -> np.ndarray:
-        """How well each latent action does what is meant, log [A]."""
-        vertical = _softened(self._up) if jumps else self._not_jumping
-        return np.log(_softened(self._across[across])) + np.log(vertical)
+    def _fit(self, direction: int, vertical: np.ndarray) -> np.ndarray:
+        """How well each latent action goes to `direction`, and up or down as is meant (`vertical` [A]): log [A]."""
+        return np.log(_softened(self._across[direction])) + np.log(vertical)
 
 
 def choose_by_motion(motions: np.ndarray, plausible: np.ndarray, intentions: Sequence[tuple[int, bool]]) -> np.ndarray:

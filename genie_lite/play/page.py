@@ -23,7 +23,7 @@ GLYPHS = {
     "up-left": "↖", "up-right": "↗", "down-left": "↙", "down-right": "↘",
 }  # fmt: skip
 
-# Colours of plain CoinRun as its frames show them; the first is the paper, and so the eraser.
+# Colours of plain CoinRun and of the robot's world as their frames show them; the first is the paper, and so the eraser.
 COINRUN_COLOURS = [
     ["sky", "#000000"],
     ["ground", "#bbcbcc"],
@@ -34,27 +34,40 @@ COINRUN_COLOURS = [
     ["lava", "#f26419"],
     ["saw", "#8f9da0"],
 ]
+ROBOT_COLOURS = [
+    ["table", "#787068"],
+    ["tray", "#c4bcb2"],
+    ["wrist", "#e76008"],
+    ["arm", "#d1d1d1"],
+    ["rod", "#252525"],
+    ["blue object", "#1c46cb"],
+    ["green object", "#17942f"],
+    ["purple object", "#b51690"],
+]
 
 
 def setup(
     session: PlaySession, labels: Sequence[ActionLabel] | None, choices: list[tuple[str, str]], scale: int
 ) -> dict[str, Any]:
     """What the page is told once. `choices` are those of auto-play, `scale` the most screen pixels per frame pixel."""
+    robot = session.genie.config.data.game == "robot"
+    who = "arm" if robot else "hero"
     return {
         "player": secrets.token_hex(8),
         "frame_size": list(session.frame.shape[:2]),
         "scale": scale,
         "keys": list(session.controller.keys),
+        "jumps": bool(getattr(session.controller, "jumps", False)),  # whether the key "up" is a jump
         "actions": [
             {
                 "label": f"{action} {label.glyph}" if label else f"{action}",
-                "title": f"Latent action {action}" + (f": {label.sentence}" if label else ""),
+                "title": f"Latent action {action}" + (f": {label.sentence(who)}" if label else ""),
             }
             for action, label in enumerate(labels or [None] * session.num_latent_actions)
         ],
         "choices": choices,
         "most_steps": max(25, session.maskgit_steps),
-        "palette": COINRUN_COLOURS,
+        "palette": ROBOT_COLOURS if robot else COINRUN_COLOURS,
     }
 
 

@@ -70,9 +70,9 @@ class Prompts:
 
     @classmethod
     def of_sample(cls, genie: Genie, **options: Any) -> Prompts:
-        """Prompts from the shipped CoinRun videos of the world's own game, from levels no model was trained on.
+        """Prompts from the shipped videos of the world's own game, from levels no model was trained on.
 
-        The first ones are of different levels, with the hero standing on the ground and room on both sides.
+        Of CoinRun, the first ones are of different levels, with the hero standing on the ground and room on both sides.
         """
         dataset = sample_dataset("test", game=sample_game(genie.config))
         return cls(genie, dataset, **{"first": open_places(dataset), **options})

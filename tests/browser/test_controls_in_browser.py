@@ -55,7 +55,7 @@ def load(browser, width: int = 900, typing: bool = False):
     }  # fmt: skip
     values = {
         "setup": {
-            "player": "abc", "frame_size": [64, 64], "scale": 8, "keys": KEYS, "most_steps": 25,
+            "player": "abc", "frame_size": [64, 64], "scale": 8, "keys": KEYS, "jumps": True, "most_steps": 25,
             "actions": [{"label": f"{a}", "title": f"Latent action {a}"} for a in range(6)],
             "choices": [["last", "last action again"], ["random", "random actions"]], "palette": COINRUN_COLOURS,
         },

@@ -170,7 +170,7 @@ def test_evaluate_writes_a_table_and_json(
     monkeypatch.setattr(evaluation, "evaluate_genie", evaluate)
     file = tmp_path / "report.json"
     out = said(capsys, "evaluate", world, "--data", videos, "--clips", 5, "--frames", 9, "--stride", 2, "--json", file)
-    assert asked == {"clips": 5, "frames": 9, "stride": 2, "path": "test.zarr"}
+    assert asked == {"clips": 5, "frames": 9, "stride": 2, "maskgit_steps": None, "path": "test.zarr"}
     assert "20.0" in out
     assert json.loads(file.read_text())["metrics"]["psnr"]["value"] == 20.0
     said(capsys, "evaluate", world, "--data", videos, "--fvd-weights", "i3d.pt", "--fvd-sha256", "ab12")
@@ -200,9 +200,11 @@ def test_evaluate_can_test_play_instead(
         tmp_path / "play.json",
         "--filmstrips",
         tmp_path / "strips",
+        "--maskgit-steps",
+        3,
     )
     assert "0.50 [0.40, 0.60]" in said(capsys, "evaluate", tmp_path / "described", *options)
-    assert asked == {"frames": 20, "quick": True}
+    assert asked == {"frames": 20, "quick": True, "maskgit_steps": 3}
     assert json.loads((tmp_path / "play.json").read_text())["table"]["gap"]["world"] == [0.5, 0.4, 0.6]
     assert (tmp_path / "strips" / "jump.png").is_file()
     assert "--data" in refused(capsys, "evaluate", world)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genie_lite.config import load_config
 from genie_lite.play import Controller
 
 #           still      right        left          jump       jump right    fall
@@ -27,11 +28,13 @@ class Prior:
         return np.repeat(self.logs[None], len(frames), axis=0)
 
 
-def controller(prior: Prior | None = None) -> Controller:
+def controller(prior: Prior | None = None, preset: str = "laptop", motions: Any = MOTIONS) -> Controller:
     rows: list[dict[str, Any]] = [
-        {"dx": dx, "dy": dy, "spread_dx": 0.5, "spread_dy": 1.0, "share": 1 / 6} for dx, dy in MOTIONS
+        {"dx": dx, "dy": dy, "spread_dx": 0.5, "spread_dy": 1.0, "share": 1 / len(motions)} for dx, dy in motions
     ]
-    genie: Any = SimpleNamespace(card={"actions": rows}, num_latent_actions=6)
+    genie: Any = SimpleNamespace(
+        card={"actions": rows}, num_latent_actions=len(motions), config=load_config(preset), action_prior=None
+    )
     return Controller(genie, prior=prior)
 
 
@@ -71,6 +74,17 @@ def test_each_world_gets_its_own_key() -> None:
         controller().latent_actions(frames, ["left", "none", "sideways"])
     with pytest.raises(ValueError, match="found 1"):
         controller().latent_actions(frames, ["left"])
+
+
+def test_in_a_world_without_jumps_keys_are_directions_and_only_those_that_an_action_obeys() -> None:
+    motions = [(0.0, 0.0), (6.0, 0.0), (-6.0, 0.0), (0.0, -5.0), (0.0, 5.0), (6.0, 5.0)]
+    rare = {name: 0.04 for name in ("right", "left", "jump", "jump_right", "fall")}
+    arm = controller(Prior(still=0.9, **rare), "robot", motions)  # nothing hinders an arm: a rare motion is obeyed too
+    assert [int(arm.latent_actions(FRAMES, key)[0]) for key in arm.keys] == [2, 1, 3, 4, 0, 5]
+    assert arm.keys == ("left", "right", "up", "down", "none", "down-right") and not arm.jumps
+    with pytest.raises(ValueError, match="up-left"):
+        arm.latent_actions(FRAMES, "up-left")
+    assert "down" not in controller().keys and controller().jumps
 
 
 def test_autoplay_draws_what_is_plausible() -> None:

@@ -236,3 +236,9 @@ def test_unknown_scripts_and_too_few_prompts_are_refused() -> None:
         play_test(Frozen(), KeysAreActions(), scripts=["moonwalk"])
     with pytest.raises(EvaluationError, match="prompts"):
         play_test(Frozen(), KeysAreActions(), prompts=2)
+
+
+def test_a_world_whose_game_is_not_of_procgen_is_refused_in_words() -> None:
+    robot: Any = SimpleNamespace(config=load_config("robot"), frame_size=(64, 64))
+    with pytest.raises(EvaluationError, match=r"'robot', wanted one of Procgen's .*coinrun.*--data FOLDER"):
+        play_test(robot, KeysAreActions())

@@ -21,6 +21,7 @@ from PIL import Image
 pytest.importorskip("anywidget")
 
 import genie_lite.play
+from genie_lite.config import load_config
 from genie_lite.play import ActionError, PlaySession, PlayWidget, PromptError, play
 from genie_lite.play.page import SCRIPT, STATIC, STYLE
 
@@ -116,6 +117,19 @@ def test_latent_actions_say_what_they_do():
     player = play(world, scenes())
     assert [action["label"] for action in player.setup["actions"]] == labels
     player.close()
+
+
+def test_words_and_colours_are_of_the_world_that_is_played():
+    world = FakeGenie()
+    platform = play(world, scenes(), actions=ACTIONS)
+    world.config = load_config("robot")
+    robot = play(world, scenes(), actions=ACTIONS)
+    for player, jumps, who, colour in ((platform, True, "hero", "lava"), (robot, False, "arm", "wrist")):
+        assert player.setup["jumps"] == jumps
+        assert f"the {who} typically moves" in player.setup["actions"][0]["title"]
+        assert colour in dict(player.setup["palette"])
+        player.close()
+    assert not play(world, scenes()).setup["jumps"], "keys that stand for numbers"
 
 
 def test_without_labels_latent_actions_are_plain_numbers(player):

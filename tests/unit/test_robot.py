@@ -172,9 +172,12 @@ def test_keys_move_the_arm_of_the_shipped_world_their_way() -> None:
     genie = genie_lite.load("robot", device="cpu")
     dataset = sample_dataset("test", game="robot")
     prompts = dataset.read_clips(dataset.episode_starts[:4] + 8, 1)
+    controller = Controller(genie)
+    assert {"left", "right", "up", "none", "down-right"} <= set(controller.keys)
+    assert "down" not in controller.keys, "no latent action goes straight down"
     across = {}
     for key in ("left", "right"):
-        actions = Controller(genie).latent_actions(prompts, key)
+        actions = controller.latent_actions(prompts, key)
         video = genie.generate(prompts, actions[:, None], maskgit_steps=4)
         motion = measure_marker(np.concatenate([prompts, video], axis=1))
         across[key] = motion.dx[motion.sure_x].mean()

@@ -1,18 +1,20 @@
 // Nine keys at most, in the places of a number pad. Each can be held with mouse, pen or finger.
 
 const PAD = [
-  ["up-left", "↖", ""], ["up", "↑", "W, space"], ["up-right", "↗", ""],
+  ["up-left", "↖", ""], ["up", "↑", "W"], ["up-right", "↗", ""],
   ["left", "←", "A"], ["none", "•", "."], ["right", "→", "D"],
   ["down-left", "↙", ""], ["down", "↓", "S"], ["down-right", "↘", ""],
 ];
-const NAMES = { none: "wait, no key", up: "up, jump" };
 
-function makePad(known, { held, pressed, released }, signal) {
+// `jumps`: whether "up" is a jump.
+function makePad({ keys: known, jumps }, { held, pressed, released }, signal) {
   const pad = make("div", { class: "gl-pad", role: "group", "aria-label": "Keys" });
   const buttons = {};
-  PAD.forEach(([key, glyph, hint], place) => {
+  const names = { none: "wait, no key", ...(jumps && { up: "up, jump" }) };
+  PAD.forEach(([key, glyph, letters], place) => {
     if (!known.includes(key)) return;
-    const name = NAMES[key] ?? key.replace("-", " and ");
+    const name = names[key] ?? key.replace("-", " and ");
+    const hint = jumps && key === "up" ? `${letters}, space` : letters;
     const made = make(
       "button",
       { type: "button", class: "gl-key", tabindex: -1, "aria-label": name, title: name, "data-key": key },

@@ -1,7 +1,7 @@
 // The player: puts the parts together and speaks with the kernel. Commands go there as custom messages; what the
 // session shows comes back in the trait `state`, which also names the command that it answers.
 
-const HINT = "Hold the arrow keys or WASD; space jumps; Backspace takes a step back.";
+const UNKNOWN = "This world does not know that key; the pad shows those it knows.";
 const QUICK = 100; // milliseconds a frame, below which a held key is sent ahead
 const BESIDE = 282; // pixels that the controls take at the right of the picture
 const LEAST = 384; // a picture narrower than this has the controls below it
@@ -41,6 +41,8 @@ function render({ model, el }) {
   const stop = new AbortController();
   const { signal } = stop;
   const setup = model.get("setup");
+  const space = setup.jumps ? " space jumps;" : "";
+  const hint = `Hold the arrow keys or WASD;${space} Backspace takes a step back.`;
   const held = new Held(setup.keys);
   const screen = makeScreen(setup.frame_size, setup.scale);
   const root = make("div", { class: "gl-player", "data-lm-suppress-shortcuts": "true" });
@@ -78,6 +80,7 @@ function render({ model, el }) {
   const pressed = () => {
     const command = commandOf(held.intention);
     if (command) pump.request(command);
+    else say(UNKNOWN);
     setTimeout(() => pump.go(), HOLD + 5);
     light();
   };
@@ -85,7 +88,7 @@ function render({ model, el }) {
     held.clear();
     light();
   };
-  const pad = makePad(setup.keys, { held, pressed, released: light }, signal);
+  const pad = makePad(setup, { held, pressed, released: light }, signal);
   const tools = makeTools(model, pump, send, signal);
   const say = (text, error) => {
     setText(message, text);
@@ -113,11 +116,11 @@ function render({ model, el }) {
   if (setup.keys.includes("none")) tools.row.append(time);
   realTime.addEventListener("change", () => pump.go(), { signal });
 
-  screen.stage.setAttribute("aria-label", `The player. ${HINT}`);
+  screen.stage.setAttribute("aria-label", `The player. ${hint}`);
   const left = make("div", { class: "gl-left" }, screen.stage, screen.strip, screen.status);
   const right = make(
     "div", { class: "gl-right" },
-    make("p", { class: "gl-note", text: HINT }), pad.pad,
+    make("p", { class: "gl-note", text: hint }), pad.pad,
     make("div", { class: "gl-controls" }, tools.row, sliders, message, file),
   );
   root.append(make("div", { class: "gl-main" }, left, right), ...folds.map(({ shown }) => shown));

@@ -8,6 +8,7 @@ collected in ten sittings equals one collected in one.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from importlib import metadata
 from pathlib import Path
@@ -79,7 +80,6 @@ def _collect(
         "split": split,
         **collection_settings(data, split),
         "frame_stride": data.action_repeat,
-        "policy_odds": _odds(data),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
     writer = DatasetWriter(
@@ -103,7 +103,11 @@ def _collect(
 
 
 def collection_settings(data: DataConfig, split: Split) -> dict[str, Any]:
-    """The settings that decide the content of a split, apart from its length: stored with it, compared on resuming."""
+    """What decides the content of a split, apart from its length: stored with it, compared on resuming.
+
+    Besides the settings these are the odds by which the policy plays, so that a dataset is not continued with another
+    policy of the same name.
+    """
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(data).items()}
     keys = (
         "game",
@@ -115,16 +119,24 @@ def collection_settings(data: DataConfig, split: Split) -> dict[str, Any]:
         "frames_per_level",
         "seed",
     )
-    return {"options": game_options(data), "levels": plain[f"{split}_levels"], **{key: plain[key] for key in keys}}
+    return {
+        "options": game_options(data),
+        "levels": plain[f"{split}_levels"],
+        **{key: plain[key] for key in keys},
+        "policy_odds": json.loads(json.dumps(_odds(data))),  # as it is read back
+    }
 
 
 def settings_differ(found: dict[str, Any], settings: dict[str, Any]) -> str:
     """In words, the settings in which a dataset's attributes differ from those wanted; empty if there are none."""
-    return ", ".join(
-        f"{key}: found {found.get(key)!r}, wanted {value!r}"
-        for key, value in settings.items()
-        if found.get(key) != value
-    )
+    differing = []
+    for key, wanted in settings.items():
+        there = found.get(key)
+        if isinstance(wanted, dict) and isinstance(there, dict):
+            differing += [(f"{key}, {name!r}", there.get(name), wanted.get(name)) for name in {**wanted, **there}]
+        else:
+            differing.append((key, there, wanted))
+    return ", ".join(f"{key}: found {a!r}, wanted {b!r}" for key, a, b in differing if a != b)
 
 
 def _odds(data: DataConfig) -> dict[str, object]:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from pretend_games import PretendGames
 
-from genie_lite.config import DataConfig
+from genie_lite.config import DataConfig, load_config
 from genie_lite.data import DatasetError, check_dataset, collect, expert, open_dataset, procgen_available, rewinding
+from genie_lite.data.collector import collection_settings, settings_differ
 from genie_lite.data.expert import make_expert
 from genie_lite.data.policies import ExpertPolicy
 from genie_lite.data.procgen_games import make_games
@@ -81,6 +82,26 @@ def test_expert_videos_can_be_stopped_resumed_and_extended(
     test = collect(SMALL, tmp_path / "test", "test", frames=400, progress=False)
     assert set(test.level_seeds()) <= set(range(300, 350))
     assert test.attributes["policy_odds"]["tries"] == expert.TRIES
+
+
+def test_videos_of_another_expert_are_not_continued(
+    tmp_path: Path, pretend: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect(SMALL, tmp_path / "videos", frames=300, progress=False)
+    before = told(tmp_path / "videos")
+    monkeypatch.setattr(expert, "TRIES", expert.TRIES + 1)
+    for frames in (200, 400):  # long enough already, or to be continued
+        with pytest.raises(DatasetError, match=r"other settings \(policy_odds, 'tries': found 40, wanted 41\); delete"):
+            collect(SMALL, tmp_path / "videos", frames=frames, progress=False)
+    for name, values in told(tmp_path / "videos").items():
+        np.testing.assert_array_equal(values, before[name])
+
+
+def test_the_expert_that_walks_does_not_continue_the_one_that_pressed_random_keys() -> None:
+    wanted = collection_settings(load_config("laptop", {"data.policy": "expert"}).data, "train")
+    random = {**wanted, "policy_odds": ExpertPolicy.odds | {"tries": 40}}
+    assert "policy_odds, 'steps to survive': found None, wanted 32" in settings_differ(random, wanted)
+    assert "policy_odds, 'tries': found 40, wanted None" in settings_differ(random, wanted)
 
 
 def test_levels_that_nobody_can_solve_end_the_collection(

@@ -47,7 +47,7 @@ def png(colour=(40, 120, 60)) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def load(browser, width: int = 900, typing: bool = False):
+def load(browser, width: int = 900, typing: bool = False, **setup):
     state = {
         "png": png(), "number": 0, "caption": "start", "ms": None, "last": {"key": None, "action": None},
         "message": {"text": "", "error": False}, "steps": 8, "speed": 30, "auto": False, "choice": "last",
@@ -58,6 +58,7 @@ def load(browser, width: int = 900, typing: bool = False):
             "player": "abc", "frame_size": [64, 64], "scale": 8, "keys": KEYS, "jumps": True, "most_steps": 25,
             "actions": [{"label": f"{a}", "title": f"Latent action {a}"} for a in range(6)],
             "choices": [["last", "last action again"], ["random", "random actions"]], "palette": COINRUN_COLOURS,
+            **setup,
         },
         "state": state, "previews": [""] * 6, "gallery": [], "fitted": {}, "unseen": True,
     }  # fmt: skip
@@ -125,6 +126,22 @@ def test_two_keys_make_a_diagonal_where_the_world_knows_it(page):
     page.keyboard.down("ArrowLeft")  # up and left: not known, so the newer key counts
     answer(page)
     wait_for_sent(page, ["right", "up-right", "left"])
+
+
+def test_a_key_that_the_world_does_not_know_is_said_and_plays_nothing(browser):
+    page = load(browser, keys=["left", "up", "right", "none", "down-right"], jumps=False)
+    page.locator(".gl-stage").focus()
+    assert "jump" not in page.locator(".gl-player").inner_text()
+    assert page.locator(".gl-key[data-key=up]").get_attribute("title") == "up"
+    assert page.locator(".gl-key[data-key=up] kbd").inner_text() == "W"
+    page.keyboard.down("ArrowDown")
+    page.get_by_text("This world does not know that key").wait_for()
+    assert sent(page) == []
+    page.keyboard.down("ArrowRight")  # but down and right it does
+    wait_for_sent(page, ["down-right"])
+    answer(page)
+    page.locator(".gl-message").wait_for(state="hidden")
+    page.context.close()
 
 
 def test_only_one_command_is_under_way_and_one_waits(page):

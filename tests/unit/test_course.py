@@ -20,6 +20,7 @@ from genie_lite import course, load_config
 from genie_lite.api import Genie
 from genie_lite.course import checking, figures, notes
 from genie_lite.course.cards import cards
+from genie_lite.data import sample_dataset
 
 
 @pytest.fixture
@@ -157,6 +158,19 @@ def test_videos_as_a_strip_keep_their_pixels() -> None:
         np.array_equal(picture[y : y + 8, x : x + 8], frames[2]) for y in range(60) for x in range(picture.shape[1] - 7)
     ]
     assert sum(found) == 1, "the third frame is in the first row and missing in the second"
+
+
+def test_a_still_picture_is_small_and_near_to_what_was_drawn() -> None:
+    dataset = sample_dataset("test")
+    frames = dataset.read_clips(dataset.clip_starts(8)[::800], 8)
+    picture = figures.video_picture(list(frames), columns=range(8))
+    few = picture.quantize(200, dither=Image.Dither.NONE).convert("RGB")
+    for drawn, most in ((picture, 32), (few, 0)):
+        small, plain = figures.small_png(drawn), io.BytesIO()
+        drawn.save(plain, "PNG", optimize=True)
+        found = np.asarray(Image.open(io.BytesIO(small)).convert("RGB"), dtype=int)
+        assert np.abs(found - np.asarray(drawn)).max() <= most
+        assert len(small) < 0.6 * len(plain.getvalue()) or drawn is few
 
 
 def test_a_video_of_the_wrong_kind_is_refused() -> None:

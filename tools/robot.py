@@ -1,5 +1,7 @@
 """What the latent actions of a robot world do: to arm and object in real videos, and when they are held in play.
 
+The keys of the player, which choose among them, are held too.
+
 Prints tables for docs/experiments.md and saves the consistency grid: each latent action held from the same prompts.
 """
 
@@ -14,9 +16,13 @@ from PIL import Image
 import genie_lite
 from genie_lite.data import open_dataset, sample_dataset
 from genie_lite.evaluation import measure_marker, pick_clips, read_env_actions
+from genie_lite.evaluation.markers import LEAST_PIXELS, marker_pixels
+from genie_lite.evaluation.play_test import play_keys
+from genie_lite.play import Controller
 
 HELD = 4  # frames for which each latent action is held
 LENGTH = 9  # frames of the clips that are generated anew
+PRESSES = (3, 8, 20)  # of a held key, after which the arm's motion is measured, or whether the arm is still there
 PUSHED, RESTS, ALIKE = 4.0, 0.5, 0.7  # pixels over a clip: pushed, at rest; cosine of motions in the same direction
 ARROWS = ("↙", "←", "↖", "↓", "•", "↑", "↘", "→", "↗")  # of the env actions, as seen
 
@@ -42,6 +48,7 @@ def main() -> None:
         [genie.generate(prompts, np.full((len(prompts), HELD), code)) for code in range(genie.num_latent_actions)]
     )
     print_actions(codes, videos, read_env_actions(dataset, starts, LENGTH), prompts, held)
+    print_keys(genie, prompts)
     print_objects(videos, np.concatenate([videos[:, :1], genie.generate(videos[:, :1], codes)], axis=1))
     save_grid(options.out, prompts, held)
 
@@ -65,6 +72,18 @@ def print_actions(
             f"| {code} | {own.mean():.2f} | {ARROWS[keys.argmax()]} {keys.max() / max(1, keys.sum()):.2f} | "
             f"{typical[0]:+.1f}, {typical[1]:+.1f} | {steps[0]:+.1f}, {steps[1]:+.1f} | {alike.mean():.2f} |"
         )
+
+
+def print_keys(genie: genie_lite.Genie, prompts: np.ndarray) -> None:
+    """A row for each key of the player, held from `prompts` [P, 1, H, W, C]."""
+    controller, (early, late, last) = Controller(genie), PRESSES
+    print(f"\n| key | arm, presses 1 to {early}, px | arm seen after {late} presses | after {last} |\n|---|---|---|---|")
+    for key in controller.keys:
+        video = play_keys(genie, controller, prompts, [[key] * last] * len(prompts))
+        motion = measure_marker(np.concatenate([prompts, video[:, :early]], axis=1))
+        moved = [axis[motion.sure_x].mean() for axis in (motion.dx, motion.dy)]
+        seen = [(marker_pixels(video[:, t - 1], "arm").sum((-1, -2)) >= LEAST_PIXELS).mean() for t in (late, last)]
+        print(f"| {key} | {moved[0]:+.1f}, {moved[1]:+.1f} | {seen[0]:.2f} | {seen[1]:.2f} |", flush=True)
 
 
 def print_objects(real: np.ndarray, generated: np.ndarray) -> None:

@@ -50,7 +50,8 @@ def play_test(
     Keys go through `controller`. Each script (all of SCRIPTS unless `scripts` names some) is played from `prompts`
     moments for `frames` frames; both have a smaller default when `quick`, and held keys then end after 12 presses. A
     world sees `prompt_frames` frames of the past. The game has the settings of the world's `config.data`; it is one of
-    Procgen's (EvaluationError for the robot) and needs procgen (DatasetError where it is missing). One frame is `config.data.action_repeat` game steps.
+    Procgen's (EvaluationError for the robot) and needs procgen (DatasetError where it is missing). One frame is
+    `config.data.action_repeat` game steps.
     """
     prompts = prompts or (QUICK_PROMPTS if quick else 64)
     frames = frames or (QUICK_FRAMES if quick else 60)

@@ -55,8 +55,9 @@ class RealGame:
     def __init__(self, data: DataConfig, seed: int = 0) -> None:
         if data.game not in GAMES:
             raise EvaluationError(
-                f"play test: found a world of game {data.game!r}, wanted one of Procgen's ({', '.join(GAMES)}), in which the "
-                "same keys are pressed; measure this world on held-out videos: genie-lite evaluate CHECKPOINT --data FOLDER"
+                f"play test: found a world of game {data.game!r}, wanted one of Procgen's ({', '.join(GAMES)}), in "
+                "which the same keys are pressed; measure this world on held-out videos: "
+                "genie-lite evaluate CHECKPOINT --data FOLDER"
             )
         self.games = GAMES_AT_ONCE
         self.data = replace(data, num_envs=self.games)

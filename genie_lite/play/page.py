@@ -23,7 +23,7 @@ GLYPHS = {
     "up-left": "↖", "up-right": "↗", "down-left": "↙", "down-right": "↘",
 }  # fmt: skip
 
-# Colours of plain CoinRun and of the robot's world as their frames show them; the first is the paper, and so the eraser.
+# Colours of plain CoinRun, and of the robot's world, as frames show them; the first is the paper, and so the eraser.
 COINRUN_COLOURS = [
     ["sky", "#000000"],
     ["ground", "#bbcbcc"],

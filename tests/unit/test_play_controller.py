@@ -78,7 +78,7 @@ def test_each_world_gets_its_own_key() -> None:
 
 def test_in_a_world_without_jumps_keys_are_directions_and_only_those_that_an_action_obeys() -> None:
     motions = [(0.0, 0.0), (6.0, 0.0), (-6.0, 0.0), (0.0, -5.0), (0.0, 5.0), (6.0, 5.0)]
-    rare = {name: 0.04 for name in ("right", "left", "jump", "jump_right", "fall")}
+    rare = dict.fromkeys(("right", "left", "jump", "jump_right", "fall"), 0.04)
     arm = controller(Prior(still=0.9, **rare), "robot", motions)  # nothing hinders an arm: a rare motion is obeyed too
     assert [int(arm.latent_actions(FRAMES, key)[0]) for key in arm.keys] == [2, 1, 3, 4, 0, 5]
     assert arm.keys == ("left", "right", "up", "down", "none", "down-right") and not arm.jumps

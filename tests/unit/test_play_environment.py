@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 import warnings
@@ -10,7 +11,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from fakes import FakeGenie, scenes
+from fakes import MOTIONS, FakeGenie, scenes
 from gymnasium.utils.env_checker import check_env
 
 import genie_lite
@@ -97,6 +98,31 @@ def test_a_time_limit_ends_episodes():
     env = make(max_episode_steps=3)
     env.reset(seed=0)
     assert [env.step(0)[3] for _ in range(3)] == [False, False, True]
+
+
+# ------------------------------------------------------------------------------------ tools/outside_agent.py
+
+
+@pytest.fixture(scope="module")
+def tool() -> dict:
+    return runpy.run_path(str(Path(genie_lite.__file__).parents[1] / "tools" / "outside_agent.py"))
+
+
+def test_an_agent_that_knows_gymnasium_alone_learns_to_go_right(tool):
+    env = tool["make"](FakeGenie(), dataset=scenes())
+    rng = np.random.default_rng(0)
+    learned = tool["bandit"](env, 60, seed=0)
+    rewards = [tool["mean_reward"](env, player, 2, seed=9) for player in (learned, lambda frame: rng.integers(6))]
+    assert learned(None) == MOTIONS.index((-2, 0)), "the picture moves to the left when the hero goes right"
+    assert rewards[0] == pytest.approx(2, abs=0.3) and rewards[1] < 1
+
+
+def test_stable_baselines_learns_in_a_world(tool):
+    pytest.importorskip("stable_baselines3", reason="the extra agents is not installed: pip install -e '.[agents]'")
+    env = tool["make"](FakeGenie(), dataset=scenes())
+    learned = tool["ppo"](env, 32, seed=0)
+    frame, _ = env.reset(seed=1)
+    assert learned(frame) in range(6) and np.isfinite(tool["mean_reward"](env, learned, 1, seed=1))
 
 
 def test_parallel_environments_play():

@@ -77,7 +77,9 @@ def print_actions(
 def print_keys(genie: genie_lite.Genie, prompts: np.ndarray) -> None:
     """A row for each key of the player, held from `prompts` [P, 1, H, W, C]."""
     controller, (early, late, last) = Controller(genie), PRESSES
-    print(f"\n| key | arm, presses 1 to {early}, px | arm seen after {late} presses | after {last} |\n|---|---|---|---|")
+    print(
+        f"\n| key | arm, presses 1 to {early}, px | arm seen after {late} presses | after {last} |\n|---|---|---|---|"
+    )
     for key in controller.keys:
         video = play_keys(genie, controller, prompts, [[key] * last] * len(prompts))
         motion = measure_marker(np.concatenate([prompts, video[:, :early]], axis=1))

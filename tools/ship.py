@@ -28,6 +28,11 @@ def main() -> None:
     parser.add_argument("--recipe", default=None, help="how it was trained (default: by its preset)")
     parser.add_argument("--hardware", default=f"{platform.machine()}, {torch.get_num_threads()} threads")
     parser.add_argument("--play", choices=("quick", "full"), help="test play against the real game too; needs procgen")
+    parser.add_argument(
+        "--continued",
+        action="store_true",
+        help="these runs went on from the world that ships (train --start): its minutes and steps are added to theirs",
+    )
     options = parser.parse_args()
 
     genie = Genie.load(options.runs / "dynamics" / "checkpoint")
@@ -46,8 +51,11 @@ def main() -> None:
         if (options.runs / stage).is_dir():
             log = read_log(options.runs / stage)
             minutes[stage], steps[stage] = round(float(log["minutes"][-1]), 1), int(log["step"][-1])
+            if options.continued:
+                minutes[stage] = round(minutes[stage] + card(before, "minutes")[stage], 1)
+                steps[stage] += card(before, "steps")[stage]
         elif before is not None and same_weights(getattr(genie, stage), getattr(before, stage)):
-            minutes[stage], steps[stage] = before.card["minutes"][stage], before.card["steps"][stage]
+            minutes[stage], steps[stage] = card(before, "minutes")[stage], card(before, "steps")[stage]
         else:
             raise SystemExit(f"{options.runs / stage}: not found, and the world that ships has other weights there")
     genie.card |= {
@@ -74,6 +82,13 @@ def main() -> None:
     genie.save(folder, dtype=torch.bfloat16)
     print(report.table())
     print(f"{folder}: {sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.1f} MB")
+
+
+def card(world: Genie | None, name: str) -> Any:
+    """An entry of the card of the world that ships."""
+    if world is None or name not in world.card:
+        raise SystemExit(f"card: no world ships under this name whose card has {name}; ship without --continued")
+    return world.card[name]
 
 
 def same_weights(model: torch.nn.Module, other: torch.nn.Module) -> bool:

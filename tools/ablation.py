@@ -1,8 +1,9 @@
-"""The paper's ablations, one command each: `latent-action` (table 2) and `tokenizer` (table 3).
+"""Ablations, one command each: `latent-action` (the paper's table 2), `tokenizer` (table 3), `past`, `actions`, ...
 
 Trains every variant with every seed for the same number of steps, measures the worlds on held-out videos, writes
-OUT/STUDY-PRESET.json and prints it as a Markdown table with the paper's claims. It can be stopped at any time: the same
-command continues, and finished runs are not repeated.
+OUT/STUDY-PRESET.json and prints it as a Markdown table, with the paper's claims and the differences between variants.
+It can be stopped at any time: the same command continues, and finished runs are not repeated. `temperature` trains
+nothing: it measures one world at several temperatures, and its seeds are those of clips and samples.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 
 import genie_lite
-from genie_lite import ablations
+from genie_lite import ablations, storage
 from genie_lite.cli import SPLITS
 from genie_lite.config import Config, load_config, parse_overrides
 from genie_lite.data import course_dataset, open_dataset, sample_dataset
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", help="videos with train.zarr and test.zarr (default: collected into OUT/data)")
     parser.add_argument("--base", help="world whose other models all variants share (at laptop: the shipped one)")
     parser.add_argument("--clips", type=int, default=200, help="held-out clips to measure on (default: 200)")
+    parser.add_argument("--frames", type=int, default=16, help="frames of each of these clips (default: 16)")
+    parser.add_argument("--ship", type=Path, metavar="FOLDER", help="also write FOLDER/STUDY.json without curves")
     parser.add_argument("--minutes", type=float, help="time budget per stage (default: none, train all steps)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
     parser.add_argument("--quick", action="store_true", help="preset tiny, shipped videos, 4 clips: seconds, for tests")
@@ -49,9 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"\n{ablations.table(options.study, results)}\n")
     if len(options.seeds) == 1:
         print(f"One seed ({options.seeds[0]}): the variation between seeds is unknown.\n")
-    print("| claim in the paper | its numbers | here | verdict |\n|---|---|---|---|")
-    for claim in ablations.claims(options.study, results):
-        print(f"| {' | '.join(claim)} |")
+    claims = ablations.claims(options.study, results)
+    if claims:
+        print("| claim in the paper | its numbers | here | verdict |\n|---|---|---|---|")
+        print("\n".join(f"| {' | '.join(claim)} |" for claim in claims), end="\n\n")
+    print("| variants | measure | first | second | seeds | difference | verdict |\n|---|---|---|---|---|---|---|")
+    for row in ablations.comparisons(options.study, results):
+        print(f"| {' | '.join(map(str, row))} |")
     return 0
 
 
@@ -74,7 +81,7 @@ def run(options: argparse.Namespace) -> list[dict]:
         videos = [sample_dataset(split, config.model.frame_size) for split in SPLITS]
     else:
         videos = [course_dataset(config, options.out / "data", split) for split in SPLITS]
-    return ablations.run_study(
+    results = ablations.run_study(
         options.study,
         config,
         seeds=options.seeds,
@@ -84,8 +91,15 @@ def run(options: argparse.Namespace) -> list[dict]:
         train=videos[0],
         test=videos[1],
         clips=4 if options.quick else options.clips,
+        frames=options.frames,
         progress=not options.no_progress,
     )
+    if options.ship:
+        shipped = {"format_version": storage.FORMAT_VERSION, "study": options.study, "preset": config.name}
+        storage.write_json(
+            options.ship / f"{options.study}.json", shipped | {"results": [ablations.slim(r) for r in results]}
+        )
+    return results
 
 
 def budgeted(config: Config, minutes: float | None) -> Config:

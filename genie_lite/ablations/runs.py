@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from genie_lite import storage
 from genie_lite.ablations.memory import measure_step_memory
-from genie_lite.ablations.variants import VARIANTS, count, variant_config
+from genie_lite.ablations.variants import TRAINED, VARIANTS, count, variant_config
 from genie_lite.api import Genie
-from genie_lite.config import Config, config_to_dict
+from genie_lite.config import COURSE_STAGES, Config, config_to_dict
 from genie_lite.data import FrameDataset, data_folder
 from genie_lite.evaluation import evaluate_genie
 from genie_lite.training import read_log, train_genie, train_tokenizer
@@ -43,29 +44,27 @@ def run_variant(
     frames: int = 16,
     progress: bool = True,
 ) -> Result:
-    """Train one variant of a study and a dynamics model on top of it, then measure the world on held-out `test`.
+    """Train one variant of a study, then measure the world on held-out `test`.
 
-    Study "tokenizer" trains a tokenizer, then a dynamics model with the latent action model of `base`, which all
-    variants share; "latent-action" trains a latent action model, then a dynamics model with the tokenizer of `base`
-    (section 3.4). `clips` and `frames` are passed to `evaluate_genie`. `folder` receives the run folder of each stage
-    and result.json; a finished run with the same settings is returned as it is, an unfinished one is continued.
+    The study's models (TRAINED) are trained in order; the others are those of `base`, which all variants share. Where
+    nothing is trained, `base` itself is measured with the variant's sampling, and `seed` draws the clips and samples.
+    `clips` and `frames` are passed to `evaluate_genie`. `folder` receives the run folder of each stage and result.json;
+    a finished run with the same settings is returned as it is, an unfinished one is continued.
     AblationError if the folder holds a run with other settings.
     """
     folder = Path(folder)
+    trained = TRAINED[study]
+    if "tokenizer" in trained and base.latent_action.inputs != "pixels":
+        raise AblationError(
+            "base: its latent action model reads the tokens of its own tokenizer, wanted one that reads pixels, "
+            "which every tokenizer can be tried with; give another base"
+        )
     config = variant_config(config, study, variant, seed)
-    if study == "tokenizer":
-        if base.latent_action.inputs != "pixels":
-            raise AblationError(
-                "base: its latent action model reads the tokens of its own tokenizer, wanted one that reads pixels, "
-                "which every tokenizer can be tried with; give another base"
-            )
-        config = replace(config, model=replace(config.model, latent_action=base.config.model.latent_action))
-    else:
-        config = replace(config, model=replace(config.model, tokenizer=base.config.model.tokenizer))
-    shared = base.latent_action if study == "tokenizer" else base.tokenizer
+    shared = [part for part in COURSE_STAGES if part not in trained]
+    config = replace(config, model=replace(config.model, **{part: getattr(base.config.model, part) for part in shared}))
     settings = {
         "config": config_to_dict(config),
-        "base": fingerprint(shared),
+        "base": fingerprint(nn.ModuleDict({part: getattr(base, part) for part in shared})),
         "clips": clips,
         "frames": frames,
         "train": _videos(train),
@@ -82,21 +81,26 @@ def run_variant(
             f"{path}: found a result with other settings ({', '.join(differing)}), wanted the same ones; "
             "choose another folder, or delete this one to run it anew"
         )
-    stages = ("tokenizer" if study == "tokenizer" else "latent_action", "dynamics")
-    if study == "tokenizer":
-        genie = train_tokenizer(config, train, folder / stages[0], progress=progress)
-        genie.latent_action.load_state_dict(base.latent_action.state_dict())
-        model: torch.nn.Module = genie.tokenizer
-        memory = {"as_run": measure_step_memory(config), "written_out": measure_step_memory(config, fused=False)}
-    else:
-        genie = train_genie(
-            config, train, folder / stages[0], tokenizer=base, parts=("latent_action",), progress=progress
-        )
-        model, memory = genie.latent_action, {}
-    world = train_genie(config, train, folder / "dynamics", tokenizer=genie, parts=("dynamics",), progress=progress)
-    logs = {stage: read_log(folder / stage) for stage in stages}
+    world, memory = base, {}
+    for part in trained:
+        if part == "tokenizer":
+            world = train_tokenizer(config, train, folder / part, progress=progress)
+            world.latent_action.load_state_dict(base.latent_action.state_dict())
+            memory = {"as_run": measure_step_memory(config), "written_out": measure_step_memory(config, fused=False)}
+        else:
+            world = train_genie(config, train, folder / part, tokenizer=world, parts=(part,), progress=progress)
+    logs = {part: read_log(folder / part) for part in trained}
+    speed = float(logs[trained[0]]["step"][-1] / (60 * logs[trained[0]]["minutes"][-1])) if trained else None
     report = evaluate_genie(
-        world, test, clips=clips, frames=frames, stride=config.training.dynamics.frame_stride, progress=progress
+        world,
+        test,
+        clips=clips,
+        frames=frames,
+        stride=config.training.dynamics.frame_stride,
+        temperature=config.sampling.temperature,
+        seed=0 if trained else seed,
+        consistency=False,  # no table of a study reads it
+        progress=progress,
     ).to_dict()
     report["settings"]["dataset"] = Path(report["settings"]["dataset"]).name  # results may be shared, paths not
     result: Result = {
@@ -105,11 +109,11 @@ def run_variant(
         "variant": variant,
         "name": VARIANTS[study][variant],
         "seed": seed,
-        "parameters": count(model),
+        "parameters": count(getattr(world, trained[0])) if trained else None,
         "memory": {name: None if math.isnan(value) else value for name, value in memory.items()},
         "steps": {stage: int(log["step"][-1]) for stage, log in logs.items()},
         "minutes": {stage: float(log["minutes"][-1]) for stage, log in logs.items()},
-        "steps_per_second": float(logs[stages[0]]["step"][-1] / (60 * logs[stages[0]]["minutes"][-1])),
+        "steps_per_second": speed,
         "report": report,
         "machine": {"device": str(world.device), "threads": torch.get_num_threads(), "torch": torch.__version__},
         "settings": settings,
@@ -152,6 +156,12 @@ def recorded(study: str) -> list[Result]:
     """The shipped results of long runs, data/ablations/STUDY.json; an empty list if there are none."""
     path = data_folder() / "ablations" / f"{study}.json"
     return load_results(path) if path.is_file() else []
+
+
+def slim(result: Result) -> Result:
+    """A result as it ships: without the curves and the description of each action, which no table reads."""
+    report = {name: value for name, value in result["report"].items() if name not in ("curves", "actions")}
+    return {**result, "report": report}
 
 
 def fingerprint(model: torch.nn.Module) -> str:

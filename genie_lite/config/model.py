@@ -132,6 +132,7 @@ class DynamicsConfig:
     guess_likeness: bool = False  # with first_guess: tokens that look like the guess are likelier (paper: false)
     merge: Size = 1  # side of the squares of tokens that share a position in the transformer (paper: 1)
     token_start: Literal["random", "codebook"] = "random"  # initial token embeddings (paper: not stated)
+    action_input: Literal["added", "prepended"] = "added"  # to all tokens of a frame, or as one before (paper: added)
 
     def __post_init__(self) -> None:
         low, high = self.mask_rate
@@ -148,6 +149,12 @@ class DynamicsConfig:
         )
         require(not (complete and self.previous_input), "previous_input", self.previous_input, "false, or past: masked")
         require(complete or self.merge == 1, "merge", self.merge, "1, or past: complete")
+        require(
+            self.action_input == "added" or not (complete or self.previous_input),
+            "action_input",
+            self.action_input,
+            "added, or past: masked and previous_input: false",
+        )
 
 
 @checked

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from genie_lite.inference.kv_cache import KVCache
 from genie_lite.models import DynamicsModel, VideoTokenizer
 from genie_lite.models.merged_tokens import MergedTokensDynamicsModel
+from genie_lite.models.prepended_actions import PrependedActionsDynamicsModel
 from genie_lite.nn import Attention, STBlock, STTransformer
 from genie_lite.nn.layers import layer_norm
 from genie_lite.nn.table3_blocks import OneAttentionBlock
@@ -37,13 +38,13 @@ def frame_features(
 ) -> Tensor:
     """Output of the dynamics model's transformer for the newest frame's tokens [B, N]: [B·N, D], or only those `rows`.
 
-    `context` [B, 1, N, D] is `model.context` of that frame.
+    `context` is `model.context` of that frame, [B, 1, N, D] for most models.
     """
     x = model.embed(tokens[:, None], context)
-    if not isinstance(model, MergedTokensDynamicsModel):
+    if not isinstance(model, MergedTokensDynamicsModel | PrependedActionsDynamicsModel):
         return newest_frame(model.transformer, x, cache, rows)
-    squares = newest_frame(model.transformer, x, cache).view_as(x)
-    features = model.by_token(squares, context).flatten(0, 2)
+    places = newest_frame(model.transformer, x, cache).view_as(x)
+    features = model.by_token(places, context).flatten(0, 2)
     return features if rows is None else features[rows]
 
 

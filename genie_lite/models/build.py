@@ -10,6 +10,7 @@ from genie_lite.models.guess_likeness import LikenessDynamicsModel
 from genie_lite.models.latent_action import LatentActionModel
 from genie_lite.models.latent_action_variants import ExtendedLatentActionModel, TokenLatentActionModel
 from genie_lite.models.merged_tokens import MergedTokensDynamicsModel
+from genie_lite.models.prepended_actions import PrependedActionsDynamicsModel
 from genie_lite.models.shift_latent_action import ShiftLatentActionModel
 from genie_lite.models.tokenizer import VideoTokenizer
 from genie_lite.models.tokenizer_variants import PatchTokenizer
@@ -43,6 +44,8 @@ def build_dynamics(config: ModelConfig) -> DynamicsModel:
         return MergedTokensDynamicsModel(config)
     if settings.past == "complete":
         return CompletePastDynamicsModel(config)
+    if settings.action_input == "prepended":
+        return PrependedActionsDynamicsModel(config)
     if settings.previous_input or settings.corruption or settings.loss_share < 1:
         return ExtendedDynamicsModel(config)
     return DynamicsModel(config)

@@ -1,4 +1,4 @@
-"""The paper's ablations: what each variant may see, equal parameters, results that are not computed twice."""
+"""Ablations: what each variant may see, equal parameters, verdicts, results that are not computed twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from genie_lite import ablations, data, evaluation, training
 from genie_lite.api import Genie
 from genie_lite.config import ConfigError, TransformerConfig, load_config
 from genie_lite.inference import KVCache
-from genie_lite.inference.one_frame import newest_frame
+from genie_lite.inference.maskgit import sample_frame
+from genie_lite.inference.one_frame import newest_frame, remember
 from genie_lite.nn import STTransformer
 from genie_lite.nn.table3_blocks import BLOCKS
 
@@ -175,6 +176,17 @@ def test_variants_change_what_they_say_and_nothing_else() -> None:
     vit = ablations.variant_config(laptop, "tokenizer", "space", seed=5)
     assert vit.model.tokenizer.attention == "space" and vit.training.dynamics.seed == vit.training.tokenizer.seed == 5
     assert vit.model.latent_action == laptop.model.latent_action
+    masked, complete = (ablations.variant_config(laptop, "past", past) for past in VARIANTS["past"])
+    assert dataclasses.replace(masked.model.dynamics, past="complete") == complete.model.dynamics
+    assert dataclasses.replace(complete.model.dynamics, first_guess=True) == laptop.model.dynamics
+    prepended, added = (ablations.variant_config(laptop, "actions", kind) for kind in VARIANTS["actions"])
+    assert dataclasses.replace(prepended.model.dynamics, action_input="added") == added.model.dynamics
+    assert added == masked
+    codes = [ablations.variant_config(laptop, "codes", number).model for number in VARIANTS["codes"]]
+    assert [model.latent_action.codebook.num_codes for model in codes] == [4, 8, 16]
+    assert codes[1] == laptop.model and all(model.dynamics == laptop.model.dynamics for model in codes)
+    warm = ablations.variant_config(laptop, "temperature", "1.0", seed=2)
+    assert warm.sampling.temperature == 1.0 and warm.model == laptop.model
     with pytest.raises(ConfigError, match="study, variant"):
         ablations.variant_config(laptop, "tokenizer", "vit")
     with pytest.raises(ConfigError, match="attention"):
@@ -198,6 +210,71 @@ def test_memory_is_measured_in_a_fresh_process() -> None:
         for name in ("space", "full")
     }
     assert 0 < found["space"] < found["full"]
+
+
+# ------------------------------------------------------------------------------------ actions before their frame
+
+
+def test_prepended_actions_move_their_frame_and_later_ones_alone(videos: np.ndarray) -> None:
+    genie = world(dynamics__action_input="prepended")
+    tokens = torch.from_numpy(genie.encode(videos).astype(np.int64))
+    vectors = torch.randn(2, 6, 8, requires_grad=True)
+    logits = genie.dynamics.logits(tokens, vectors)
+    assert logits.shape == (2, 7, 64, 64)
+    with torch.no_grad():
+        other = vectors.clone()
+        other[:, 2] += 1  # leads to frame 3
+        moved = (genie.dynamics.logits(tokens, other) - logits).abs().amax(dim=(0, 2, 3)) > 1e-6
+    assert moved.tolist() == [False, False, False, True, True, True, True]
+    logits.sum().backward()
+    assert vectors.grad is None  # stop-gradient (section 2.1)
+
+
+def test_prepended_actions_see_no_future_frame(videos: np.ndarray) -> None:
+    dynamics = world(dynamics__action_input="prepended").dynamics
+    tokens, vectors = torch.randint(64, (2, 7, 64)), torch.randn(2, 6, 8)
+    changed = tokens.clone()
+    changed[:, 4] = (changed[:, 4] + 7) % 64
+    with torch.no_grad():
+        moved = (dynamics.logits(tokens, vectors) - dynamics.logits(changed, vectors)).abs().amax(dim=(0, 2, 3)) > 0
+    assert not moved[:4].any() and moved[4:].all()
+
+
+@pytest.mark.parametrize("ordering", ["random", "confidence"])
+def test_with_prepended_actions_the_cache_is_the_whole_video(ordering: str) -> None:
+    dynamics = world(dynamics__action_input="prepended").dynamics
+    tokens, vectors = torch.randint(64, (2, 7, 64)), torch.randn(2, 6, 8)
+    cache, sampling = KVCache(WINDOW), load_config("tiny", {"sampling.ordering": ordering}).sampling
+    with torch.no_grad():
+        whole = dynamics.features(tokens, vectors)
+        for t in range(7):
+            before = slice(max(t - 1, 0), t)
+            if t:  # what sampling writes into the cache is written over
+                made = sample_frame(dynamics, vectors[:, before], cache, sampling, torch.Generator().manual_seed(0))
+                assert made[-1].shape == (2, 64) and made[-1].max() < 64
+            features = remember(dynamics, tokens[:, t], vectors[:, before], cache)
+            cache.advance()
+            torch.testing.assert_close(features.view(2, 64, -1), whole[:, t], atol=1e-4, rtol=1e-4)
+
+
+def test_a_world_with_prepended_actions_trains_plays_and_is_saved(dataset, tmp_path: Path) -> None:
+    settings = load_config("tiny", {"model.dynamics.action_input": "prepended", "training.dynamics.steps": 3})
+    torch.manual_seed(0)
+    genie = training.train_genie(
+        settings, dataset, tmp_path / "run", tokenizer=Genie(settings), parts=("dynamics",), progress=False
+    )
+    again = Genie.load(tmp_path / "run" / "checkpoint")
+    frames = dataset.read_clips(dataset.clip_starts(8)[:2], 8)
+    actions = np.array([[0, 1, 2]] * 2)
+    video = again.generate(frames[:, :2], actions, seed=1)
+    assert np.array_equal(video, genie.generate(frames[:, :2], actions, seed=1)) and video.shape == (2, 3, 64, 64, 3)
+
+
+@pytest.mark.parametrize("rest", [{"past": "complete"}, {"previous_input": True}])
+def test_prepended_actions_want_the_papers_past(rest: dict) -> None:
+    settings = {f"model.dynamics.{name}": value for name, value in rest.items()}
+    with pytest.raises(ConfigError, match="dynamics.action_input: found 'prepended', wanted added, or past: masked"):
+        load_config("tiny", settings | {"model.dynamics.action_input": "prepended"})
 
 
 # --------------------------------------------------------------------------------- latent actions from tokens
@@ -284,6 +361,7 @@ def tool(repository: Path):
 @pytest.mark.parametrize("study", VARIANTS)
 def test_one_command_runs_a_study_and_not_twice(tool, study: str, tmp_path: Path, capsys, monkeypatch) -> None:
     command = [study, "--quick", "--seeds", "3", "--out", str(tmp_path), "--no-progress"]
+    command += ["--frames", "6", "--ship", str(tmp_path / "shipped")]
     assert tool.main(command) == 0
     first = capsys.readouterr().out
     for name in VARIANTS[study].values():
@@ -291,7 +369,11 @@ def test_one_command_runs_a_study_and_not_twice(tool, study: str, tmp_path: Path
     assert "verdict" in first and "One seed (3)" in first
     results = ablations.load_results(tmp_path / f"{study}-tiny.json")
     assert [r["variant"] for r in results] == list(VARIANTS[study])
-    assert len({r["steps"]["dynamics"] for r in results}) == 1
+    assert len({json.dumps(r["steps"]) for r in results}) == 1
+    assert {tuple(r["steps"]) for r in results} == {ablations.TRAINED[study]}
+    slim = json.loads((tmp_path / "shipped" / f"{study}.json").read_text())["results"]
+    assert ablations.table(study, slim) == ablations.table(study, results)
+    assert all("curves" not in result["report"] for result in slim)
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("trained again")
@@ -300,7 +382,7 @@ def test_one_command_runs_a_study_and_not_twice(tool, study: str, tmp_path: Path
     monkeypatch.setattr("genie_lite.ablations.runs.train_tokenizer", never)
     assert tool.main(command) == 0
     assert capsys.readouterr().out == first
-    other = [*command, "--set", "model.dynamics.transformer.d_model=16"]
+    other = [*command, "--set", "sampling.maskgit_steps=3"]
     assert tool.main(other) == 2
     assert "other settings (config)" in capsys.readouterr().err
     assert tool.main([*command, "--variants", "pixel"]) == 2
@@ -350,6 +432,40 @@ def test_claims_are_judged_by_all_seeds() -> None:
     one = [r for r in results if r["seed"] == 0]
     assert ablations.claims("latent-action", one)[0].verdict == "cannot tell: one seed, the same way"
     assert ablations.claims("latent-action", results[:2])[0].verdict == "not measured"
+
+
+def test_a_difference_has_students_interval_over_seeds() -> None:
+    found = ablations.paired_difference([2.0, 3.0, 5.0], [1.0, 1.0, 2.0])  # differences 1, 2, 3
+    assert found.value == 2 and found.high - 2 == pytest.approx(4.303 / 3**0.5) == 2 - found.low
+    single = ablations.paired_difference([2.0], [1.0])
+    assert single.value == 1 and np.isnan(single.low) and np.isnan(single.high)
+    with pytest.raises(ValueError, match="found 2 and 1 numbers"):
+        ablations.paired_difference([1.0, 2.0], [1.0])
+
+
+def test_students_interval_holds_the_mean_in_95_of_100_cases() -> None:
+    rng = np.random.default_rng(0)
+    for seeds in (2, 3, 5, 10):
+        draws = rng.normal(1.0, 0.5, (2000, seeds))
+        intervals = [ablations.paired_difference(list(row), [0.0] * seeds) for row in draws]
+        held = np.mean([low <= 1 <= high for _, low, high in intervals])
+        assert 0.93 < held < 0.97, (seeds, held)
+
+
+def test_a_verdict_needs_an_interval_without_zero() -> None:
+    clear = [result("complete", s, delta_psnr=3.0 + 0.1 * s) for s in (0, 1, 2)]
+    clear += [result("masked", s, delta_psnr=2.0 + 0.1 * s, rollout_psnr=9.0) for s in (0, 1, 2)]
+    rows = {row.measure.split(" (")[0]: row for row in ablations.comparisons("past", clear)}
+    assert rows["ΔtPSNR"].verdict == "complete past is higher" and rows["ΔtPSNR"].seeds == 3
+    assert rows["PSNR of a rollout, t = 4"].verdict == "not measured"
+    assert "code tells left/still/right" not in rows  # latent actions are shared
+    lower = [r | {"variant": {"masked": "complete", "complete": "masked"}[r["variant"]]} for r in clear]
+    assert ablations.comparisons("past", lower)[0].verdict == "complete past is lower"
+    vague = [result("complete", s, delta_psnr=3.0 + s**2) for s in (0, 1, 2)] + clear[3:]
+    assert ablations.comparisons("past", vague)[0].verdict == "cannot tell"
+    one = [r for r in clear if r["seed"] == 0 or r["variant"] == "masked"]
+    row = ablations.comparisons("past", one, ["delta_psnr"])[0]
+    assert (row.verdict, row.seeds, row.second) == ("cannot tell", 1, "2.00")  # unpaired seeds do not count
 
 
 def test_recorded_results_are_read_where_they_ship(tmp_path: Path, monkeypatch) -> None:

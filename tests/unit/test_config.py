@@ -142,6 +142,7 @@ STAGE = "training.tokenizer."
         "model.dynamics.mask_rate": ([0.5, 1.5], [0.9, 0.1], [0, 0], [NAN, 1]),
         "model.dynamics.loss_share": (0, -1),
         "model.dynamics.merge": (0, -2, 2),  # tiny's past is masked
+        "model.dynamics.action_input": ("concatenated", True),
         TRANSFORMER + "qk_size": (-2, 0, 3),
         TRANSFORMER + "v_size": (-2, 0),
         TRANSFORMER + "d_model": (0, -8, 2**40),

@@ -36,7 +36,7 @@ course: $(VENV)/installed  ## run every notebook in order into runs/course-PRESE
 notebooks: $(VENV)/installed  ## run every notebook in place at its own parameters, to refresh the committed outputs
 	$(BIN)/python tools/course.py refresh --only "$(ONLY)"
 
-ablation: $(VENV)/installed  ## repeat an ablation of the paper into runs/ablation (STUDY=tokenizer or latent-action, SEEDS="0 1 2")
+ablation: $(VENV)/installed  ## repeat an ablation into runs/ablation (STUDY=tokenizer, latent-action, past, actions, codes or temperature; SEEDS="0 1 2")
 	$(BIN)/python tools/ablation.py $(STUDY) --preset $(PRESET) --seeds $(SEEDS) --out runs/ablation
 
 test: $(VENV)/installed-test  ## unit, notebook and browser tests (browser: needs Chromium; skipped without, unless CI=true)

@@ -42,6 +42,7 @@ def run_variant(
     seed: int = 0,
     clips: int = 200,
     frames: int = 16,
+    elsewhere: Iterable[Path] = (),
     progress: bool = True,
 ) -> Result:
     """Train one variant of a study, then measure the world on held-out `test`.
@@ -49,7 +50,8 @@ def run_variant(
     The study's models (TRAINED) are trained in order; the others are those of `base`, which all variants share. Where
     nothing is trained, `base` itself is measured with the variant's sampling, and `seed` draws the clips and samples.
     `clips` and `frames` are passed to `evaluate_genie`. `folder` receives the run folder of each stage and result.json;
-    a finished run with the same settings is returned as it is, an unfinished one is continued.
+    a finished run with the same settings is returned as it is, an unfinished one is continued. Of `elsewhere`, results
+    of other studies, one with the same settings, base included, is the same run and is taken over.
     AblationError if the folder holds a run with other settings.
     """
     folder = Path(folder)
@@ -81,6 +83,13 @@ def run_variant(
             f"{path}: found a result with other settings ({', '.join(differing)}), wanted the same ones; "
             "choose another folder, or delete this one to run it anew"
         )
+    told = {"study": study, "variant": variant, "name": VARIANTS[study][variant]}
+    for other in elsewhere:
+        found = storage.read_json(other)
+        if found.get("settings") == settings:
+            logger.info("%s: the same run as %s", folder, other.parent)
+            storage.write_json(path, found | told)
+            return found | told
     world, memory = base, {}
     for part in trained:
         if part == "tokenizer":
@@ -105,9 +114,7 @@ def run_variant(
     report["settings"]["dataset"] = Path(report["settings"]["dataset"]).name  # results may be shared, paths not
     result: Result = {
         "format_version": storage.FORMAT_VERSION,
-        "study": study,
-        "variant": variant,
-        "name": VARIANTS[study][variant],
+        **told,
         "seed": seed,
         "parameters": count(getattr(world, trained[0])) if trained else None,
         "memory": {name: None if math.isnan(value) else value for name, value in memory.items()},
@@ -127,18 +134,18 @@ def run_study(
 ) -> list[Result]:
     """Run every variant (or some) with every seed under `out`/STUDY/PRESET; results go to `out`/STUDY-PRESET.json.
 
-    All variants of one seed are finished before the next seed begins. `named` is passed to `run_variant`.
+    All variants of one seed are finished before the next seed begins. A run that another study in `out` has finished
+    with the same settings is not repeated. `named` is passed to `run_variant`.
     """
-    preset = config.name.replace("/", "-")
-    results = [
-        run_variant(
-            study, variant, config, seed=seed, folder=Path(out) / study / preset / f"{variant}-seed{seed}", **named
-        )
-        for seed in seeds
-        for variant in (variants or VARIANTS[study])
-    ]
+    out, preset = Path(out), config.name.replace("/", "-")
+    results = []
+    for seed in seeds:
+        for variant in variants or VARIANTS[study]:
+            folder = out / study / preset / f"{variant}-seed{seed}"
+            elsewhere = sorted(out.glob(f"*/{preset}/*-seed{seed}/result.json"))
+            results.append(run_variant(study, variant, config, seed=seed, folder=folder, elsewhere=elsewhere, **named))
     storage.write_json(
-        Path(out) / f"{study}-{preset}.json",
+        out / f"{study}-{preset}.json",
         {"format_version": storage.FORMAT_VERSION, "study": study, "preset": config.name, "results": results},
     )
     return results

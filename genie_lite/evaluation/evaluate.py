@@ -54,9 +54,9 @@ def evaluate_genie(
     `clips` clips of `frames` frames, `stride` stored frames apart, are drawn without overlap; they may be longer than
     the world's sliding window. `t` is the frame at which scalar rollout metrics and ΔtPSNR are reported (4 in section
     3). `maskgit_steps` and `temperature` override the configured sampling. `env_actions` adds probes of the true
-    actions where the dataset has them, `consistency` the metrics of that name, which take about as long as the rest
-    together. Generated frames of CoinRun, without the prompt, are also compared with real
-    ones as a set: by `coinrun_video_distance`, and by `frechet_video_distance` (FVD) if its weights are given.
+    actions where the dataset has them; `consistency` adds how alike an action moves other prompts, for which more
+    frames are generated. Generated frames of CoinRun, without the prompt, are also compared with real ones as a set: by
+    `coinrun_video_distance`, and by `frechet_video_distance` (FVD) if its weights are given.
     EvaluationError if there are too few videos or they are too short.
     """
     if not 1 <= t < frames:

@@ -389,6 +389,24 @@ def test_one_command_runs_a_study_and_not_twice(tool, study: str, tmp_path: Path
     assert "--variants: found pixel" in capsys.readouterr().err
 
 
+def test_a_run_of_another_study_with_the_same_settings_is_taken_over(tool, tmp_path: Path, monkeypatch) -> None:
+    command = ["--quick", "--seeds", "3", "--out", str(tmp_path), "--no-progress", "--frames", "6"]
+    assert tool.main(["past", *command, "--variants", "masked"]) == 0
+    trained = []
+    train_genie = ablations.runs.train_genie
+
+    def counting(config, *rest, **named):
+        trained.append(config.model.dynamics.action_input)
+        return train_genie(config, *rest, **named)
+
+    monkeypatch.setattr("genie_lite.ablations.runs.train_genie", counting)
+    assert tool.main(["actions", *command]) == 0
+    assert trained == ["prepended"]
+    masked, added = (ablations.load_results(tmp_path / f"{name}-tiny.json") for name in ("past", "actions"))
+    assert added[1] == masked[0] | {"study": "actions", "variant": "added", "name": VARIANTS["actions"]["added"]}
+    assert ablations.load_results(tmp_path / "actions-tiny.json")[0]["settings"] != added[1]["settings"]
+
+
 def test_a_preset_without_a_shipped_world_needs_a_base(tool, tmp_path: Path, capsys) -> None:
     assert tool.main(["tokenizer", "--preset", "paper", "--out", str(tmp_path)]) == 2
     assert "--base" in capsys.readouterr().err

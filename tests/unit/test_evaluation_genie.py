@@ -255,6 +255,22 @@ def test_env_actions_are_read_only_when_asked(world, monkeypatch) -> None:
     assert any("no probe of true actions" in n for n in evaluate_genie(world, Walks(), clips=8, progress=False).notes)
 
 
+def test_consistency_may_be_left_out_and_the_rest_stays(world) -> None:
+    noisy = like(world, LandWorld)
+    noisy.noise = 10.0
+    whole, rest = (
+        evaluate_genie(noisy, Walks(), clips=8, frames=6, progress=False, consistency=wanted).to_dict()
+        for wanted in (True, False)
+    )
+    for part in ("metrics", "chances"):
+        assert {name for name in whole[part] if name not in rest[part]} == {
+            "consistency_left_right",
+            "consistency_up_down",
+        }
+        assert rest[part] == {name: whole[part][name] for name in rest[part]}
+    assert rest["curves"] == whole["curves"] and rest["notes"] == whole["notes"]
+
+
 def test_videos_without_structure_give_a_report_without_motion(world: LandWorld) -> None:
     class Fog(PressedWalks):
         def read_clips(self, starts: np.ndarray, length: int, stride: int = 1) -> np.ndarray:

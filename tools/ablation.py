@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--base", help="world whose other models all variants share (at laptop: the shipped one)")
     parser.add_argument("--clips", type=int, default=200, help="held-out clips to measure on (default: 200)")
     parser.add_argument("--frames", type=int, default=16, help="frames of each of these clips (default: 16)")
-    parser.add_argument("--ship", type=Path, metavar="FOLDER", help="also write FOLDER/STUDY.json without curves")
+    parser.add_argument("--ship", type=Path, metavar="FOLDER", help="also write FOLDER/STUDY.json, shorter")
     parser.add_argument("--minutes", type=float, help="time budget per stage (default: none, train all steps)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting")
     parser.add_argument("--quick", action="store_true", help="preset tiny, shipped videos, 4 clips: seconds, for tests")

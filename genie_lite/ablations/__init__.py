@@ -10,9 +10,9 @@ that the dynamics model is trained on ("past"), how it reads latent actions ("ac
 "temperature" of sampling.
 """
 
-from genie_lite.ablations.comparisons import MEASURES, Comparison, comparisons, paired_difference
+from genie_lite.ablations.comparisons import MEASURES, Comparison, comparisons, paired_difference, slim
 from genie_lite.ablations.memory import count_scores, measure_step_memory, score_numbers
-from genie_lite.ablations.runs import AblationError, load_results, recorded, run_study, run_variant, slim
+from genie_lite.ablations.runs import AblationError, load_results, recorded, run_study, run_variant
 from genie_lite.ablations.table import PAPER, Claim, agreement, claims, table, values
 from genie_lite.ablations.variants import TRAINED, VARIANTS, count_parameters, equal_ffn_ratio, variant_config
 

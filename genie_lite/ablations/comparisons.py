@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from genie_lite.ablations.table import shown, values
+from genie_lite.ablations.table import COLUMNS, shown, values
 from genie_lite.ablations.variants import VARIANTS
 from genie_lite.evaluation import Interval
 
@@ -82,6 +82,14 @@ def comparisons(study: str, results: Sequence[dict[str, Any]], measures: Sequenc
             pair = f"{names[first]}, {names[second]}"
             found.append(Comparison(pair, MEASURES[measure], texts[0], texts[1], count, difference, verdict))
     return found
+
+
+def slim(result: dict[str, Any]) -> dict[str, Any]:
+    """A result as it ships: of its report the settings, the notes, and the metrics that tables and comparisons read."""
+    report = result["report"]
+    read = {key for _, key, _ in COLUMNS[result["study"]]} | set(MEASURES)
+    metrics = {name: value for name, value in report["metrics"].items() if name in read}
+    return {**result, "report": {"metrics": metrics, "settings": report["settings"], "notes": report["notes"]}}
 
 
 def _verdict(name: str, difference: Interval) -> str:

@@ -165,12 +165,6 @@ def recorded(study: str) -> list[Result]:
     return load_results(path) if path.is_file() else []
 
 
-def slim(result: Result) -> Result:
-    """A result as it ships: without the curves and the description of each action, which no table reads."""
-    report = {name: value for name, value in result["report"].items() if name not in ("curves", "actions")}
-    return {**result, "report": report}
-
-
 def fingerprint(model: torch.nn.Module) -> str:
     """Twelve hexadecimal digits of a hash of the weights."""
     digest = hashlib.sha256()

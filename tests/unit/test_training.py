@@ -1,5 +1,6 @@
 """What a stage of training promises: it learns, never reads true actions, and keeps what it does not train."""
 
+import dataclasses
 import shutil
 import sys
 
@@ -51,6 +52,9 @@ def test_no_stage_reads_true_actions(config, dataset, tmp_path, monkeypatch):
     genie = train_tokenizer(config, dataset, tmp_path / "tokenizer", progress=False)
     for parts in (PARTS, ("latent_action",), ("dynamics",)):
         train_genie(config, dataset, tmp_path / "-".join(parts), tokenizer=genie, parts=parts, progress=False)
+    dynamics = dataclasses.replace(config.model.dynamics, action_input="prepended")
+    prepended = dataclasses.replace(config, model=dataclasses.replace(config.model, dynamics=dynamics))
+    train_genie(prepended, dataset, tmp_path / "prepended", tokenizer=genie, parts=("dynamics",), progress=False)
 
 
 def test_training_does_not_depend_on_true_actions(config, tmp_path):

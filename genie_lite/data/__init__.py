@@ -11,6 +11,7 @@ from genie_lite.data.collector import collect
 from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError, MissingArrayError
 from genie_lite.data.fit import fit_frames
+from genie_lite.data.joined import JoinedDataset, join_datasets
 from genie_lite.data.loader import ClipLoader
 from genie_lite.data.procgen_games import import_procgen, procgen_available
 from genie_lite.data.robot_arm import import_pybullet, robot_available
@@ -23,6 +24,7 @@ __all__ = [
     "DatasetError",
     "DatasetWriter",
     "FrameDataset",
+    "JoinedDataset",
     "MissingArrayError",
     "check_dataset",
     "collect",
@@ -32,6 +34,7 @@ __all__ = [
     "fit_frames",
     "import_procgen",
     "import_pybullet",
+    "join_datasets",
     "open_dataset",
     "procgen_available",
     "robot_available",

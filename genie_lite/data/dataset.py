@@ -84,6 +84,10 @@ class FrameDataset:
         offsets = np.arange(room.sum()) - np.repeat(np.cumsum(room) - room, room)
         return np.repeat(self.episode_starts, room) + offsets
 
+    def draw_clips(self, starts: np.ndarray, clips: int, rng: np.random.Generator, *, again: bool = True) -> np.ndarray:
+        """`clips` of `starts` [...], int64 [clips], drawn uniformly; not `again`: each at most once."""
+        return starts[rng.integers(len(starts), size=clips)] if again else rng.choice(starts, clips, replace=False)
+
     def read_clips(self, starts: np.ndarray, length: int, stride: int = 1) -> np.ndarray:
         """Clips uint8 [B, T, H, W, C] from `starts` [B]; each chunk they touch is decoded once.
 

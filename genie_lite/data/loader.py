@@ -93,5 +93,5 @@ def _batch(
     part: tuple[int, int], index: int,
 ) -> np.ndarray:  # fmt: skip
     rng = np.random.default_rng([seed, index])
-    chosen = starts[rng.integers(len(starts), size=clips)]
+    chosen = dataset.draw_clips(starts, clips, rng)
     return dataset.read_clips(chosen[part[0] :: part[1]], frames, stride)

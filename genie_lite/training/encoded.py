@@ -106,7 +106,7 @@ def _encode(model: GenieModel, dataset: FrameDataset, stage: StageConfig, progre
     """Encoded clips as tensors of the smallest types that hold them."""
     starts = dataset.clip_starts(stage.frames, stage.frame_stride)
     count = min(stage.encoded_clips, len(starts))
-    starts = np.random.default_rng(stage.seed).choice(starts, count, replace=False)
+    starts = dataset.draw_clips(starts, count, np.random.default_rng(stage.seed), again=False)
     device, parts = next(model.parameters()).device, []
     for first in tqdm(
         range(0, count, AT_ONCE), desc=f"encoding {count} clips, {AT_ONCE} at once", disable=not progress

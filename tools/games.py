@@ -33,8 +33,10 @@ T = 4  # where rollouts are scored, as in the paper
 PROMPTS = 16  # from which each latent action is held
 ONE_CLASS = 0.98  # share of the most frequent class above which an axis has nothing to tell
 HELD, SHOWN = 4, 8  # frames for which an action is held in the picture; frames of a rollout in the other
-STEPS = {"tokenizer": 600, "latent_action": 1_200, "dynamics": 3_000}
-FROM = {"adapted": "all three stages, from", "dynamics": "the dynamics model alone, from", "scratch": ""}
+STEPS = {"tokenizer": 300, "latent_action": 600, "dynamics": 1_200}
+ENCODED = 600  # clips that the dynamics model is trained on
+FROM = {"adapted": True, "scratch": False, "dynamics": True}  # worlds of the other game: from old weights or not
+ARMS = ("adapted", "scratch", "several", "dynamics")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,11 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--world", default="laptop", help="of CoinRun: a shipped name, or a checkpoint folder")
     parser.add_argument("--preset", default="laptop", help="that the world was made with")
     parser.add_argument("--game", choices=GAMES[1:], default="ninja", help="to adapt to (default: ninja)")
-    parser.add_argument("--arms", nargs="+", choices=("several", *FROM), default=["several", *FROM])
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--train-frames", type=int, default=30_000, help="of each game (default: 30000)")
     parser.add_argument("--test-frames", type=int, default=4_000, help="of each game (default: 4000)")
     parser.add_argument("--clips", type=int, default=100, help="measured of each game (default: 100)")
-    parser.add_argument("--several-steps", type=int, default=2_400, help="of the latent action model of four games")
+    parser.add_argument("--several-steps", type=int, default=1_200, help="of the latent action model of four games")
     for stage, steps in STEPS.items():
         parser.add_argument(f"--{stage.replace('_', '-')}-steps", type=int, default=steps)
     parser.add_argument("--seed", type=int, default=0)
@@ -76,13 +78,13 @@ class Study:
         meanings = {axis: self.results["shipped"]["coinrun"][f"motion_{axis}"]["meanings"] for axis in AXES}
         self.results["meanings"] = transferred(self.world, test, meanings, self.options.clips)
         worlds = {"shipped": self.world}
-        for arm in [arm for arm in FROM if arm in self.options.arms]:
-            worlds[arm] = self.trained(arm)
-            self.measured(arm, lambda arm=arm: worlds[arm], {self.options.game: test[self.options.game]})
-        self.pictures(worlds, test)
-        if "several" in self.options.arms:
-            self.measured("several", self.several, test, whole=False)
-        self.write()
+        for arm in self.options.arms:
+            if arm == "several":
+                self.measured(arm, self.several, test, whole=False)
+            else:
+                worlds[arm] = self.trained(arm)
+                self.measured(arm, lambda arm=arm: worlds[arm], {self.options.game: test[self.options.game]})
+            self.pictures(worlds, test)
 
     def videos(self, game: str, split: str) -> FrameDataset:
         """Videos of a game with the preset's look and player."""
@@ -102,6 +104,7 @@ class Study:
             )
             for name in STEPS
         }
+        stages["dynamics"] = dataclasses.replace(stages["dynamics"], encoded_clips=ENCODED)
         return dataclasses.replace(
             self.config,
             data=dataclasses.replace(self.config.data, game=game),
@@ -153,9 +156,8 @@ class Study:
         if not (folder / "checkpoint").is_dir():
             begin = time.process_time()
             train()
-            storage.write_json(folder / "minutes.json", {"processor_minutes": (time.process_time() - begin) / 60})
-        minutes = storage.read_json(folder / "minutes.json") if (folder / "minutes.json").is_file() else {}
-        self.results.setdefault("minutes", {})[name] = minutes.get("processor_minutes")
+            write(folder / "minutes.json", {"processor_minutes": (time.process_time() - begin) / 60})
+        self.results.setdefault("minutes", {})[name] = read(folder / "minutes.json")["processor_minutes"]
         return Genie.load(folder / "checkpoint")
 
     def measured(
@@ -165,15 +167,14 @@ class Study:
         for game, videos in test.items():
             path = self.out / "results" / f"{arm}-{game}.json"
             if not path.is_file():
-                storage.write_json(path, measure(world(), videos, self.options.clips, whole=whole))
-            self.results.setdefault(arm, {})[game] = storage.read_json(path)
+                write(path, measure(world(), videos, self.options.clips, whole=whole))
+            self.results.setdefault(arm, {})[game] = read(path)
         self.write()
 
     def write(self) -> None:
         """OUT/games.json, as far as the study is."""
         settings = {name: value for name, value in vars(self.options).items() if name not in ("out", "no_progress")}
-        content = {"format_version": storage.FORMAT_VERSION, "settings": settings, "results": self.results}
-        storage.write_json(self.out / "games.json", content)
+        write(self.out / "games.json", {"settings": settings, "results": self.results})
 
     def pictures(self, worlds: dict[str, Genie], test: dict[str, FrameDataset]) -> None:
         """OUT/held.png and OUT/rollouts.png."""
@@ -196,6 +197,14 @@ class Study:
                     rows.append(np.concatenate([video[:, :1], made], axis=1)[0, :SHOWN])
                     names.append(arm)
         video_picture(rows, names, columns=["prompt", *range(1, SHOWN)], scale=1).save(self.out / "rollouts.png")
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    storage.write_json(path, {"format_version": storage.FORMAT_VERSION, **content})
+
+
+def read(path: Path) -> dict[str, Any]:
+    return {name: value for name, value in storage.read_json(path).items() if name != "format_version"}
 
 
 # ------------------------------------------------------------------------------------------------- what is measured

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_modules = [importlib.import_module(f"answers.nb{number:02}") for number in (*range(1, 9), 10)]
+_modules = [importlib.import_module(f"answers.nb{number:02}") for number in (*range(1, 9), 10, 11)]
 
 # {exercise: {words that the message contains: a wrong answer}} and {exercise: {its style: a right answer}}
 WRONG: dict[str, dict[str, Any]] = {name: answers for module in _modules for name, answers in module.WRONG.items()}

@@ -32,7 +32,7 @@ def test_the_tables_of_contributing_are_what_the_tool_prints() -> None:
 
 
 def test_what_a_card_calls_used_is_a_part_and_is_used_in_its_notebook() -> None:
-    for number in (*range(2, 8), 10):
+    for number in (*range(2, 8), 10, 11):
         importlib.import_module(f"genie_lite.course.parts.nb{number:02}")
     used = {name for name, card in cards().items() if card.used}
     assert used == {name for name in _parts if name in cards()}
@@ -46,7 +46,7 @@ def test_what_a_card_calls_used_is_a_part_and_is_used_in_its_notebook() -> None:
 
 def test_the_hearts_of_stages_play_and_measures_are_written_by_the_learner() -> None:
     used = [name[:2] for name, card in cards().items() if card.used]
-    assert set(used) == {"02", "03", "04", "05", "06", "07", "10"}
+    assert set(used) == {"02", "03", "04", "05", "06", "07", "10", "11"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -40,7 +40,7 @@ class PrependedActionsDynamicsModel(ExtendedDynamicsModel):
         return torch.cat([(actions + self.positions[0])[:, :, None], positions], dim=2)
 
     def by_token(self, features: Tensor, context: Tensor | None = None) -> Tensor:
-        """The transformer's output [B, T, N + 1, D] without the place of the action, [B, T, N, D]. `context` is not read."""
+        """The transformer's output [B, T, N + 1, D] without the action's place, [B, T, N, D]."""
         return features[:, :, 1:]
 
     def features(self, tokens: Tensor, action_vectors: Tensor, past: Tensor | None = None) -> Tensor:

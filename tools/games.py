@@ -72,7 +72,7 @@ class Study:
         self.results: dict[str, Any] = {}
 
     def run(self) -> None:
-        """All of it, in the order of what it tells; results and pictures are written after each part."""
+        """All of it, arm by arm; results are written after each measurement, the pictures in the end."""
         test = {game: self.videos(game, "test") for game in GAMES}
         self.measured("shipped", self.world, test)
         meanings = {axis: self.results["shipped"]["coinrun"][f"motion_{axis}"]["meanings"] for axis in AXES}
@@ -84,7 +84,7 @@ class Study:
             else:
                 worlds[arm] = self.trained(arm)
                 self.measured(arm, worlds[arm], {self.options.game: test[self.options.game]})
-            self.pictures(worlds, test)
+        self.pictures(worlds, test)
 
     def videos(self, game: str, split: str) -> FrameDataset:
         """Videos of a game with the preset's look and player."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import logging
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--labels", type=int, nargs="+", default=list(agents.Study().labels))
     parser.add_argument("--levels", type=int, default=100, help="held-out levels per player and seed (default: 100)")
     parser.add_argument("--games", type=int, default=25, help="played side by side (default: 25)")
-    parser.add_argument("--frames", type=int, default=40_000, help="of expert video per mode (default: 40000)")
+    parser.add_argument("--frames", type=int, default=30_000, help="of expert video per mode (default: 30000)")
     parser.add_argument("--steps", type=int, default=agents.STAGE.steps, help="of training a policy")
     parser.add_argument("--out", type=Path, default=Path("runs/agents"))
     parser.add_argument("--no-progress", action="store_true")
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         stage=dataclasses.replace(agents.STAGE, steps=options.steps),
     )
     genie = genie_lite.load(options.world)
+    latest = functools.partial(agents.latest_latent_action, genie)
     videos = {}
     for mode in options.modes:
         data = agents.expert_data(genie, mode)
@@ -51,11 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
     for seed in options.seeds:
         for mode, given in videos.items():
             folder = options.out / mode / f"seed-{seed}"
-            results.append(
-                agents.run_seed(
-                    *given, genie.num_latent_actions, folder, seed=seed, study=study, progress=not options.no_progress
-                )
-            )
+            found = agents.run_seed(
+                *given, genie.num_latent_actions, latest, folder, seed=seed, study=study,
+                progress=not options.no_progress,
+            )  # fmt: skip
+            results.append(found)
             storage.write_json(
                 options.out / "agents.json", {"format_version": storage.FORMAT_VERSION, "results": results}
             )

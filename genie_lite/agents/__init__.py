@@ -7,8 +7,10 @@ from genie_lite.agents.expert_video import (
     Labels,
     draw_labels,
     latent_action_labels,
+    latest_latent_action,
+    previous_codes,
 )
-from genie_lite.agents.mapping import CodeLists, FrameMapping
+from genie_lite.agents.mapping import CodeLists, FrameMapping, PairLists
 from genie_lite.agents.player import BlindPlayer, ClonedPlayer
 from genie_lite.agents.policy import STAGE, PolicyNetwork, predict, train_policy
 from genie_lite.agents.report import figure, mean_interval, summarised, table
@@ -24,6 +26,7 @@ __all__ = [
     "ExpertVideo",
     "FrameMapping",
     "Labels",
+    "PairLists",
     "PolicyNetwork",
     "Study",
     "draw_labels",
@@ -31,8 +34,10 @@ __all__ = [
     "figure",
     "inferred",
     "latent_action_labels",
+    "latest_latent_action",
     "mean_interval",
     "predict",
+    "previous_codes",
     "run_seed",
     "split_transitions",
     "summarised",

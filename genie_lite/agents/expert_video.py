@@ -99,6 +99,16 @@ def latent_action_labels(genie: Genie, video: ExpertVideo, *, progress: bool = T
     return codes
 
 
+def latest_latent_action(genie: Genie, frames: np.ndarray) -> np.ndarray:
+    """The latent action between the last two of frames uint8 [B, T, H, W, C], as it happened in play: int64 [B]."""
+    return np.asarray(genie.infer_actions(frames)[:, -1], np.int64)
+
+
+def previous_codes(codes: np.ndarray) -> np.ndarray:
+    """The latent action before each frame, given those after it, int64 [F]; UNKNOWN at the start of an episode."""
+    return np.roll(codes, 1)  # after the last frame of an episode it is UNKNOWN
+
+
 def draw_labels(video: ExpertVideo, frames: np.ndarray, *, seed: int = 0) -> Labels:
     """Hand over the true env actions of `frames`, in random order, so that the first n are a sample of n.
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genie_lite.agents.expert_video import AgentError
+from genie_lite.agents.expert_video import UNKNOWN, AgentError
 
 PENALTIES = (0.01, 0.1, 1.0)  # of the weights that read the frame, among which the labelled samples choose
 FOLDS = 4
@@ -18,8 +18,11 @@ FOLDS = 4
 class Mapping(Protocol):
     """What a mapping does."""
 
-    def env_action_probabilities(self, latent: np.ndarray, features: np.ndarray) -> np.ndarray:
-        """p(true action), [B, U], given p(latent action) [B, A] and the policy's features [B, D] of the frame."""
+    def env_action_probabilities(self, latent: np.ndarray, features: np.ndarray, previous: np.ndarray) -> np.ndarray:
+        """p(true action), [B, U], given p(latent action) [B, A] and the policy's features [B, D] of the frame.
+
+        `previous` [B] is the latent action that led to the frame, UNKNOWN at the start of an episode.
+        """
         ...
 
 
@@ -35,7 +38,9 @@ class CodeLists:
         self.samples = check_samples(codes, env_actions, num_codes, num_env_actions)
         self.shares = shares_by_code(*self.samples, num_codes, num_env_actions)  # [A, U]
 
-    def env_action_probabilities(self, latent: np.ndarray, features: np.ndarray) -> np.ndarray:
+    def env_action_probabilities(
+        self, latent: np.ndarray, features: np.ndarray, previous: np.ndarray | None = None
+    ) -> np.ndarray:
         return latent @ self.shares
 
 
@@ -45,6 +50,34 @@ def shares_by_code(codes: np.ndarray, env_actions: np.ndarray, num_codes: int, n
     np.add.at(counts, (codes, env_actions), 1)
     counts[counts.sum(1) == 0] = counts.sum(0)
     return np.asarray(counts / counts.sum(1, keepdims=True))
+
+
+class PairLists:
+    """The paper's mapping with a list for each pair of latent actions: the one before the frame and the one after it.
+
+    A latent action names what happens in the picture. What a key does shows in how that differs from what happened
+    before: the hero goes up after a jump, and also while he is still going up. Each pair's list has one more sample,
+    drawn from the list of its second latent action, which also stands in at the start of an episode.
+    """
+
+    def __init__(
+        self, previous: np.ndarray, codes: np.ndarray, env_actions: np.ndarray, num_codes: int, num_env_actions: int
+    ) -> None:
+        """From labelled samples: latent actions before the frame [n] (or UNKNOWN), after it [n], true ones [n]."""
+        codes, env_actions = check_samples(codes, env_actions, num_codes, num_env_actions)
+        if previous.shape != codes.shape or not UNKNOWN <= previous.min() <= previous.max() < num_codes:
+            raise AgentError(
+                f"previous: found {list(previous.shape)} latent actions from {previous.min()} to {previous.max()}, "
+                f"wanted one for each of {len(codes)} samples, 0 to {num_codes - 1}, or {UNKNOWN}: unknown"
+            )
+        counts = np.zeros((num_codes + 1, num_codes, num_env_actions))  # the last row, number UNKNOWN, stays empty
+        known = previous != UNKNOWN
+        np.add.at(counts, (previous[known], codes[known], env_actions[known]), 1)
+        counts += shares_by_code(codes, env_actions, num_codes, num_env_actions)
+        self.shares = counts / counts.sum(-1, keepdims=True)  # [A + 1, A, U]
+
+    def env_action_probabilities(self, latent: np.ndarray, features: np.ndarray, previous: np.ndarray) -> np.ndarray:
+        return np.einsum("ba,bau->bu", latent, self.shares[previous])
 
 
 class FrameMapping:
@@ -65,7 +98,9 @@ class FrameMapping:
         self.log_shares = smoothed(codes, env_actions, *shape)
         self.weights = _fitted(self.log_shares[codes], inputs, env_actions, self.penalty)
 
-    def env_action_probabilities(self, latent: np.ndarray, features: np.ndarray) -> np.ndarray:
+    def env_action_probabilities(
+        self, latent: np.ndarray, features: np.ndarray, previous: np.ndarray | None = None
+    ) -> np.ndarray:
         correction = (self._standardised(features) @ self.weights)[:, None]  # [B, 1, U]
         return np.einsum("ba,bau->bu", latent, _softmax(self.log_shares[None] + correction))
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
+from genie_lite.agents.expert_video import HISTORY, UNKNOWN
 from genie_lite.agents.mapping import Mapping
 from genie_lite.agents.policy import FRAMES, PolicyNetwork
+
+SEEN = max(FRAMES, HISTORY + 2)  # frames of each game in memory: enough for the policy, and to name what happened
 
 
 class ClonedPlayer:
@@ -17,33 +22,45 @@ class ClonedPlayer:
     """
 
     def __init__(
-        self, network: PolicyNetwork, games: int, rng: np.random.Generator, mapping: Mapping | None = None
+        self,
+        network: PolicyNetwork,
+        games: int,
+        rng: np.random.Generator,
+        mapping: Mapping | None = None,
+        latest: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
-        self.network, self.games, self.rng, self.mapping = network, games, rng, mapping
-        self._recent: np.ndarray | None = None  # uint8 [games, FRAMES, H, W, C]
+        """`latest` names the latent action that led to the last of frames [B, SEEN, H, W, C], for mappings that ask."""
+        self.network, self.games, self.rng, self.mapping, self.latest = network, games, rng, mapping, latest
+        self._recent: np.ndarray | None = None  # uint8 [games, SEEN, H, W, C]
         self._new = np.ones(games, bool)  # games whose episode has just begun
 
     def choose(self, pictures: np.ndarray) -> np.ndarray:
         """The next env action of each game, int64 [games], given its picture uint8 [games, H, W, C]."""
         if self._recent is None:
-            self._recent = np.repeat(pictures[:, None], FRAMES, axis=1)
+            self._recent = np.repeat(pictures[:, None], SEEN, axis=1)
         self._recent = np.concatenate([self._recent[:, 1:], pictures[:, None]], axis=1)
         self._recent[self._new] = pictures[self._new, None]  # before the first frame, the first frame
+        previous = np.full(self.games, UNKNOWN)
+        if self.latest is not None and not self._new.all():
+            previous[~self._new] = self.latest(self._recent[~self._new])
         self._new[:] = False
-        return draw(self.probabilities(self._recent), self.rng)
+        return draw(self.probabilities(self._recent, previous), self.rng)
 
     def restart(self, games: np.ndarray) -> None:
         """An episode has ended in `games` (indices): forget what was seen there."""
         self._new[games] = True
 
     @torch.inference_mode()
-    def probabilities(self, frames: np.ndarray) -> np.ndarray:
-        """p(env action after the last of frames uint8 [B, FRAMES, H, W, C]), float64 [B, U]."""
-        features = self.network.features(torch.from_numpy(frames).float() / 255)[:, -1]
+    def probabilities(self, frames: np.ndarray, previous: np.ndarray) -> np.ndarray:
+        """p(env action after the last of frames uint8 [B, SEEN, H, W, C]), float64 [B, U].
+
+        `previous` [B] is the latent action that led to that frame, or UNKNOWN.
+        """
+        features = self.network.features(torch.from_numpy(frames[:, -FRAMES:]).float() / 255)[:, -1]
         found = self.network.to_logits(features).softmax(-1).double().numpy()
-        return (
-            found if self.mapping is None else self.mapping.env_action_probabilities(found, features.double().numpy())
-        )
+        if self.mapping is None:
+            return np.asarray(found)
+        return self.mapping.env_action_probabilities(found, features.double().numpy(), previous)
 
 
 class BlindPlayer:

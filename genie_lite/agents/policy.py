@@ -18,14 +18,15 @@ from genie_lite.config import StageConfig
 from genie_lite.training.loop import fit
 from genie_lite.training.losses import Losses
 
-FRAMES = 5  # that a prediction looks at: four, and the one before them for its change
-PATCH, WIDTH, HIDDEN, DROPOUT = 8, 32, 128, 0.2
+FRAMES = 4  # that a prediction looks at
+PATCH, WIDTHS, HIDDEN, DROPOUT = 4, (32, 64), 128, 0.2
 STAGE = StageConfig(
-    steps=500,
-    clips=16,
-    frames=8,
+    steps=1_500,
+    clips=64,
+    frames=FRAMES + 1,  # of which the last two have targets
     optimizer="adamw",
-    max_lr=2e-3,
+    max_lr=1e-3,
+    min_lr=1e-5,
     beta2=0.99,
     weight_decay=0.05,
     warmup_steps=50,
@@ -34,41 +35,66 @@ STAGE = StageConfig(
 PASSES = 30  # at most so many times is each labelled sample seen, where there are few
 
 
-class PolicyNetwork(nn.Module):
-    """p(action after frame t | frames up to t): patches, a convolution over space, one over time; 0.3 million weights.
+class Residual(nn.Module):
+    """Two convolutions, added to what they read."""
 
-    The paper's policy is a transformer of 12 layers that also reads the actions before (appendix E.2); this one reads
-    frames alone, so that it learns no more than to look. Frames are float [B, T, H, W, C] in [0, 1].
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.gelu(self.first(F.gelu(x))))
+
+
+class PolicyNetwork(nn.Module):
+    """p(action after frame t | frames t - FRAMES + 1 to t): a residual convolutional network of 0.6 million weights.
+
+    The paper's policy is a transformer of 12 layers that also reads the actions before (appendix E.2). This one is the
+    small relative of the networks that learn Procgen by reinforcement (Espeholt et al., "IMPALA", arXiv 1802.01561,
+    figure 3), on patches in place of pixels. It reads frames alone, so that it learns no more than to look.
+
+    Frames are float [B, T + FRAMES - 1, H, W, C] in [0, 1]; there is one output for each of the last T.
     """
 
     def __init__(self, frame_size: tuple[int, int], channels: int, num_actions: int) -> None:
         super().__init__()
         height, width = frame_size
-        if height % PATCH or width % PATCH:
-            raise AgentError(
-                f"frame_size: found {height}x{width}, wanted multiples of {PATCH} for the policy's patches"
-            )
+        step = 2 * PATCH
+        if height % step or width % step:
+            raise AgentError(f"frame_size: found {height}x{width}, wanted multiples of {step} for the policy's patches")
         self.num_actions = num_actions
-        self.patches = nn.Linear(2 * channels * PATCH**2, WIDTH)
-        self.space = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
-        self.embed = nn.Linear(WIDTH * (height // PATCH) * (width // PATCH), HIDDEN)
-        self.time = nn.Conv1d(HIDDEN, HIDDEN, FRAMES - 1)
+        fine, coarse = WIDTHS
+        size = channels * PATCH**2
+        self.patches = nn.Linear(size, fine)
+        self.changes = nn.ModuleList(nn.Linear(size, fine, bias=False) for _ in range(FRAMES - 1))
+        self.encoder = nn.Sequential(
+            Residual(fine),
+            nn.MaxPool2d(3, stride=2, padding=1),
+            nn.Conv2d(fine, coarse, 3, padding=1),
+            Residual(coarse),
+            nn.GELU(),
+            nn.Flatten(),
+            nn.Dropout(DROPOUT),
+            nn.Linear(coarse * (height // step) * (width // step), HIDDEN),
+            nn.GELU(),
+        )
         self.dropout = nn.Dropout(DROPOUT)
         self.to_logits = nn.Linear(HIDDEN, num_actions)
 
     def features(self, frames: Tensor) -> Tensor:
         """What the last layer reads, [B, T, HIDDEN]."""
-        change = F.pad(frames.diff(dim=1), (0, 0) * 3 + (1, 0))  # none before the first frame
-        seen = torch.cat([frames - 0.5, change], dim=-1)
-        patches = rearrange(seen, "b t (h p) (w q) c -> (b t) h w (p q c)", p=PATCH, q=PATCH)
-        x = F.gelu(self.patches(patches))
-        x = x + rearrange(F.gelu(self.space(rearrange(x, "n h w d -> n d h w"))), "n d h w -> n h w d")
-        x = self.embed(self.dropout(rearrange(x, "(b t) h w d -> b t (h w d)", b=len(frames))))
-        past = F.pad(rearrange(F.gelu(x), "b t d -> b d t"), (FRAMES - 2, 0))
-        return F.gelu(x + rearrange(self.time(past), "b d t -> b t d"))
+        count = frames.shape[1] - FRAMES + 1
+        patches = rearrange(frames - 0.5, "b t (h p) (w q) c -> b t h w (p q c)", p=PATCH, q=PATCH)
+        change = patches.diff(dim=1)
+        x = self.patches(patches[:, FRAMES - 1 :])  # the last frame, and what changed from each before it to the next
+        for back, layer in enumerate(self.changes):
+            x = x + layer(change[:, back : back + count])
+        x = rearrange(x, "b t h w d -> (b t) d h w")  # whose memory stays channels-last
+        return rearrange(self.encoder(x), "(b t) d -> b t d", t=count)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Logits [B, T, actions]; entry t is about the action between frame t and the next."""
+        """Logits [B, T, actions]; entry t is about the action between that frame and the next."""
         return self.to_logits(self.dropout(self.features(frames)))
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -90,9 +116,12 @@ def train_policy(
     """Behavioural cloning: a policy that predicts `targets`, int64 [F], of the frames where they are known.
 
     Targets are latent actions or true ones, UNKNOWN elsewhere. Where few are known, training ends after PASSES passes
-    over them, if that comes before `stage.steps`. `prepare` is called with the network before training. `run_dir`
-    receives log.csv and state/ (for resuming); the loss is in nats. AgentError for targets that do not fit.
+    over them, if that comes before `stage.steps`. A clip has `stage.frames` frames, the first FRAMES - 1 of which are
+    only looked at. `prepare` is called with the network before training. `run_dir` receives log.csv and state/ (for
+    resuming); the loss is in nats. AgentError for targets or clips that do not fit.
     """
+    if stage.frames < FRAMES:
+        raise AgentError(f"stage.frames: found {stage.frames}, wanted {FRAMES} or more, which a prediction looks at")
     known = np.flatnonzero(targets != UNKNOWN)
     if targets.shape != (len(video.frames),) or not len(known):
         raise AgentError(
@@ -109,7 +138,7 @@ def train_policy(
 
     def losses(numbers: Tensor) -> Losses:
         rows, inside = clips_before(video, known[numbers.numpy()], stage.frames)
-        wanted = torch.from_numpy(np.where(inside, targets[rows], UNKNOWN))
+        wanted = torch.from_numpy(np.where(inside, targets[rows], UNKNOWN)[:, FRAMES - 1 :])
         logits = network(torch.from_numpy(video.frames[rows]).float() / 255).float()
         return {"loss": network.loss(logits, wanted)}
 

@@ -15,7 +15,7 @@ from genie_lite.evaluation.bootstrap import Interval
 
 # Of Student's t, two-sided 95 %, by degrees of freedom.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-STYLE = {"latent, lists": "C0o-", "latent, frame": "C1s-", "labels alone": "C2^-"}
+STYLE = {"latent, lists": "C0o-", "latent, pairs": "C5D-", "latent, frame": "C1s-", "labels alone": "C2^-"}
 LEVEL_LINES = {"oracle": "C3", "blind": "C4", "sticky": "0.4", "uniform": "0.7"}
 
 
@@ -33,7 +33,8 @@ def summarised(results: Sequence[Result]) -> list[dict[str, Any]]:
     """A row for each mode, player and number of labels, over seeds.
 
     `solved` is the share of levels, `nats` the cross-entropy of true actions on held-out frames (None for policies that
-    do not look), `behind` the share minus the oracle's with the same seeds, which played the same levels.
+    do not look), `behind` the share minus the oracle's with the same seeds, which played the same levels, and `ahead`
+    the share minus that of blind keys.
     """
     if not results:
         raise AgentError("results: found none, wanted those of one seed or more")
@@ -45,7 +46,10 @@ def summarised(results: Sequence[Result]) -> list[dict[str, Any]]:
         found = [{(row["player"], row["labels"]): row for row in r["rows"]} for r in chosen]
         for key in found[0]:
             shares = [seed[key]["solved"] / seed[key]["levels"] for seed in found]
-            oracle = [seed["oracle", None]["solved"] / seed["oracle", None]["levels"] for seed in found]
+            oracle, blind = (
+                [seed[name, None]["solved"] / seed[name, None]["levels"] for seed in found]
+                for name in ("oracle", "blind")
+            )
             nats = [seed[key]["nats"] for seed in found if "nats" in seed[key]]
             rows.append(
                 {
@@ -55,6 +59,7 @@ def summarised(results: Sequence[Result]) -> list[dict[str, Any]]:
                     "seeds": len(found),
                     "solved": mean_interval(shares),
                     "behind": mean_interval([a - b for a, b in zip(shares, oracle, strict=True)]),
+                    "ahead": mean_interval([a - b for a, b in zip(shares, blind, strict=True)]),
                     "nats": mean_interval(nats) if nats else None,
                 }
             )
@@ -62,17 +67,18 @@ def summarised(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Markdown: per cent of levels solved, minus the oracle's, and nats per true action, each with its interval."""
+    """Markdown: per cent of levels solved, minus the oracle's and minus blind keys', with intervals; nats."""
     lines = [
-        "| mode | player | labels | solved, % [95 %] | minus oracle | nats | seeds |",
-        "|---|---|---|---|---|---|---|",
+        "| mode | player | labels | solved, % [95 %] | minus oracle | minus blind | nats | seeds |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(summarised(results), key=lambda row: (row["mode"], -len(row["player"]), row["player"])):
         nats = "" if row["nats"] is None else f"{row['nats'].value:.3f}"
         behind = "" if row["player"] == "oracle" else _percent(row["behind"], "+.0f")
+        ahead = "" if row["player"] == "blind" else _percent(row["ahead"], "+.0f")
         cells = (
             row["mode"], row["player"], "" if row["labels"] is None else f"{row['labels']:,}",
-            _percent(row["solved"], ".0f"), behind, nats, row["seeds"],
+            _percent(row["solved"], ".0f"), behind, ahead, nats, row["seeds"],
         )  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
@@ -93,9 +99,7 @@ def figure(results: Sequence[Result], path: str | Path) -> Path:
             errors = np.nan_to_num(np.abs(values[:, 1:] - values[:, :1])).T
             axes.errorbar([row["labels"] for row in line], values[:, 0], errors, fmt=style, capsize=3, label=name)
         for name, colour in LEVEL_LINES.items():
-            row = next((row for row in here if row["player"] == name), None)
-            if row is None:  # results of before this player was there
-                continue
+            row = next(row for row in here if row["player"] == name)
             value, low, high = row["solved"]
             axes.axhline(100 * value, color=colour, ls="--", label=name)
             axes.axhspan(100 * low, 100 * high, color=colour, alpha=0.12)

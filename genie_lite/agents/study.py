@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,8 +12,16 @@ from typing import Any, Literal
 import numpy as np
 
 from genie_lite import storage
-from genie_lite.agents.expert_video import UNKNOWN, AgentError, ExpertVideo, Labels, draw_labels, latent_action_labels
-from genie_lite.agents.mapping import CodeLists, FrameMapping, Mapping
+from genie_lite.agents.expert_video import (
+    UNKNOWN,
+    AgentError,
+    ExpertVideo,
+    Labels,
+    draw_labels,
+    latent_action_labels,
+    previous_codes,
+)
+from genie_lite.agents.mapping import CodeLists, FrameMapping, Mapping, PairLists
 from genie_lite.agents.player import BlindPlayer, ClonedPlayer
 from genie_lite.agents.policy import FRAMES, STAGE, PolicyNetwork, predict, train_policy
 from genie_lite.api import Genie
@@ -36,7 +45,7 @@ UNLEARNED = ("sticky", "uniform")  # policies that learn nothing: the lower end
 class Study:
     """What every seed of a study does."""
 
-    labels: tuple[int, ...] = (20, 200, 2_000)  # numbers of labelled samples
+    labels: tuple[int, ...] = (20, 200, 1_000)  # numbers of labelled samples
     levels: int = 100  # held-out levels that each player plays
     games: int = 25  # played side by side; `levels` must be a multiple
     stage: StageConfig = STAGE  # training of every policy
@@ -87,6 +96,7 @@ def run_seed(
     video: ExpertVideo,
     codes: np.ndarray,
     num_codes: int,
+    latest: Callable[[np.ndarray], np.ndarray],
     folder: str | Path,
     *,
     seed: int = 0,
@@ -95,10 +105,11 @@ def run_seed(
 ) -> Result:
     """Train all agents with one seed and let each play the same held-out levels.
 
-    codes are the latent actions of the video, int64 [F], UNKNOWN where there is none. The seed decides the labelled
-    samples, the networks' weights and batches, the levels, and everything drawn in play. `folder` receives a run folder
-    for each policy and result.json; a finished seed with the same settings is returned as it is, an unfinished one is
-    continued. AgentError for a folder of other settings. DatasetError where procgen is missing.
+    codes are the latent actions of the video, int64 [F], UNKNOWN where there is none; `latest` names those of what
+    happens in play (`latest_latent_action`). The seed decides the labelled samples, the networks' weights and
+    batches, the levels, and everything drawn in play. `folder` receives a run folder for each policy and result.json;
+    a finished seed with the same settings is returned as it is, an unfinished one is continued. AgentError for a
+    folder of other settings. DatasetError where procgen is missing.
     """
     study, folder = study or Study(), Path(folder)
     settings = {**study.settings(), "data": config_to_dict(data), "video": identity(video.dataset), "seed": seed}
@@ -119,6 +130,7 @@ def run_seed(
         return train_policy(video, targets, actions, folder / name, stage=stage, name=name, progress=progress)
 
     rows: list[dict[str, Any]] = []
+    before = previous_codes(codes)
     measures = draw_labels(video, held_out, seed=0)  # for measuring alone
 
     def measure(name: str, player: Player, count: int | None = None, found: np.ndarray | None = None) -> None:
@@ -132,9 +144,11 @@ def run_seed(
 
     def play(name: str, network: PolicyNetwork, count: int | None = None, mapping: Mapping | None = None) -> None:
         rng = np.random.default_rng([seed, len(rows)])
-        player = ClonedPlayer(network, study.games, rng, mapping)
+        player = ClonedPlayer(network, study.games, rng, mapping, latest if isinstance(mapping, PairLists) else None)
         found, features = predict(network, video, measures.frames)
-        measure(name, player, count, found if mapping is None else mapping.env_action_probabilities(found, features))
+        if mapping is not None:
+            found = mapping.env_action_probabilities(found, features, before[measures.frames])
+        measure(name, player, count, found)
 
     latent = cloned(np.where(seen, codes, UNKNOWN), num_codes, "latent")
     for count in study.labels:
@@ -142,8 +156,10 @@ def run_seed(
         features = predict(latent, video, few.frames)[1]
         size = (num_codes, NUM_ENV_ACTIONS)
         lists = CodeLists(codes[few.frames], few.env_actions, *size)
+        pairs = PairLists(before[few.frames], codes[few.frames], few.env_actions, *size)
         looking = FrameMapping(codes[few.frames], features, few.env_actions, *size)
         play("latent, lists", latent, count, lists)
+        play("latent, pairs", latent, count, pairs)
         play("latent, frame", latent, count, looking)
         short = dataclasses.replace(stage, frames=FRAMES, steps=max(1, stage.steps // 2), clips=2 * stage.clips)
         play("labels alone", cloned(targets_of(few, len(codes)), NUM_ENV_ACTIONS, f"labels-{count}", short), count)

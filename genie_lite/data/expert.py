@@ -16,7 +16,7 @@ import numpy as np
 from genie_lite.config import DataConfig
 from genie_lite.data.policies import ExpertPolicy
 from genie_lite.data.rewinding import Attempt, Episode, Expert
-from genie_lite.data.walking_expert import AHEAD, BACK, LIMIT, WalkingExpert
+from genie_lite.data.walking_expert import AHEAD, BACK, DISTURBANCE, DISTURBED, LIMIT, MIDDLE, WalkingExpert
 
 SAVE_EVERY = 12  # game steps from one saved state to the next
 STATES_BACK = 8  # saved states to go back at most
@@ -57,6 +57,9 @@ def make_expert(data: DataConfig, game: Any, rng: np.random.Generator) -> Expert
 def expert_odds(data: DataConfig) -> dict[str, object]:
     """How the expert of `data.game` plays: what is stored with its videos."""
     if data.game == "coinrun":
-        return {"steps to survive": AHEAD, "steps back to a jump": BACK, "steps per level": LIMIT} | ExpertPolicy.odds
+        walking = {"steps to survive": AHEAD, "steps back to a jump": BACK, "steps per level": LIMIT}
+        disturbed = {"levels that begin disturbed": DISTURBED, "steps disturbed": DISTURBANCE}
+        walking["exponent of the middle"] = MIDDLE
+        return walking | disturbed | ExpertPolicy.odds
     rewinding = {"states saved every": SAVE_EVERY, "states back": STATES_BACK, "tries": TRIES}
     return ExpertPolicy.odds | rewinding

@@ -1,9 +1,14 @@
 """An expert whose keys follow from what it sees: it walks to the right, and jumps only where walking fails.
 
-Where it dies or gets stuck, the game goes back, and the expert tries a jump at each moment of the last BACK game steps.
-Of the moments that help it takes one at random, so that a player who learns from it sees all of them, and learns that
-the last must not be missed. So in its videos jumps stand just before pits, saws, enemies and walls. Where one jump does
-not help, it tries two, then random keys, which is rare.
+Where it dies or gets stuck, the game goes back, and the expert tries a jump at each moment of the last BACK game
+steps. Of the moments that help it takes one at random, most often one in the middle: a player who learns from it and
+is early or late by one still survives, and having seen the others, learns that the last must not be missed. So in its
+videos jumps stand just before pits, saws, enemies and walls. Where one jump does not help, it tries two, then random
+keys, which is rare.
+
+Some of its episodes begin inside the level, after random keys that are not recorded. There the hero stands at walls, or
+is in the air where no expert would be, as a player who learns from it will: the videos then show how to go on (after
+Laskey et al., "DART: Noise Injection for Robust Imitation Learning", arXiv 1703.09327). All recorded keys are its own.
 """
 
 from __future__ import annotations
@@ -20,12 +25,17 @@ WALK, JUMP = 7, 8  # to the right, without and with up
 UNIT = 4  # game steps between two moments at which a jump is tried, and for which its key is held
 AHEAD = 32  # game steps that the hero must survive after a jump, walking on
 BACK = 24  # game steps before a failure in which a jump is tried
+MIDDLE = (
+    2  # exponent of how many times as often a moment is taken that is twice as far from the ends of those that help
+)
 STUCK = 8  # game steps in which the picture stays as it is
 MOVING = 0.02  # fraction of pixels that must change for the hero to count as moving
 ELSEWHERE = 0.1  # fraction of pixels in which pictures of two places differ
 RANDOM_TRIES, RANDOM_KEYS = 60, 40  # at one place, with random keys for up to so many game steps
 RANDOM_BACK, FURTHER_BACK = 32, 1  # game steps to go back before random keys at most, and more with every try
 LIMIT = 15_000  # game steps after which a level is given up
+DISTURBED = 0.5  # fraction of levels that begin with random keys, which are not recorded
+DISTURBANCE = 64  # game steps of random keys at most
 
 DIED, STOPPED, SOLVED, AGAIN = "died", "stopped", "solved", "again"  # how a walk ends; AGAIN: stopped at a known place
 Failure = tuple[Attempt, str]
@@ -45,7 +55,29 @@ class WalkingExpert(Expert):
         self.give_up = LIMIT  # game steps after which the level is given up
 
     def play_level(self) -> Episode | None:
-        level_seed = self.game.get_info()[0]["level_seed"]
+        level_seed, start = self.game.get_info()[0]["level_seed"], self.game.get_state()[0]
+        episode = None
+        if self.rng.random() < DISTURBED:
+            if self._disturb():
+                episode = self._solve(level_seed)
+            if episode is None:  # random keys ended the level, or led to where nothing helps
+                self.game.set_state([start])
+        episode = episode or self._solve(level_seed)
+        while episode is None and not self.over:
+            self.over = self.press(STILL)
+        return episode
+
+    def _disturb(self) -> bool:
+        """Press random keys for up to DISTURBANCE game steps; whether the level goes on."""
+        self.policy.restart(np.zeros(1, int))
+        blank = self.picture()[None]
+        for _ in range(self.rng.integers(1, self._choices(DISTURBANCE) + 1)):
+            if self.press(int(self.policy.choose(blank)[0])):
+                return False
+        return True
+
+    def _solve(self, level_seed: int) -> Episode | None:
+        """Play from where the hero is to the coin, or give the level up (None)."""
         self.attempt, self.places, self.failures = Attempt(), [], []
         self.give_up = self.steps + LIMIT
         while True:
@@ -61,8 +93,6 @@ class WalkingExpert(Expert):
                 frames, env_actions = np.stack(self.attempt.frames), np.array(self.attempt.env_actions, np.uint8)
                 return Episode(frames, env_actions, level_seed)
             if end is not None:
-                while not self.over:
-                    self.over = self.press(STILL)
                 return None
 
     def _go_on(self) -> str | None:
@@ -96,7 +126,8 @@ class WalkingExpert(Expert):
             elif end != AGAIN:
                 helped.append((self.attempt, end, self.game.get_state()[0]))
         if helped:
-            return self._take(helped[self.rng.integers(len(helped))])
+            weights = np.minimum(np.arange(len(helped)), np.arange(len(helped))[::-1]) + 1.0
+            return self._take(helped[self.rng.choice(len(helped), p=weights**MIDDLE / (weights**MIDDLE).sum())])
         for second, after in died if twice else ():
             end = self._jump(second, after, twice=False)
             if end != DIED:

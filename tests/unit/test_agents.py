@@ -25,16 +25,18 @@ from genie_lite.agents import (
     ExpertVideo,
     FrameMapping,
     Labels,
+    PairLists,
     Study,
     draw_labels,
     latent_action_labels,
+    latest_latent_action,
     predict,
     run_seed,
     targets_of,
     train_policy,
 )
 from genie_lite.agents.mapping import smoothed
-from genie_lite.agents.player import draw
+from genie_lite.agents.player import SEEN, draw
 from genie_lite.agents.policy import PolicyNetwork, clips_before
 from genie_lite.config import DataConfig
 from genie_lite.data import FrameDataset, collect, procgen_available, sample_dataset
@@ -150,6 +152,29 @@ def test_lists_are_the_shares_of_keys_and_unseen_codes_take_them_all() -> None:
     np.testing.assert_allclose(mixed[0, [1, 7, 8]], [1 / 2, 1 / 3, 1 / 6])
 
 
+def test_lists_of_pairs_tell_what_begins_from_what_goes_on() -> None:
+    """Code 1 means going up: after code 0 because of key 8, after code 1 because of nothing."""
+    previous, codes, keys = (
+        np.array([0, 0, 1, 1, UNKNOWN, 0]),
+        np.array([1, 1, 1, 1, 1, 0]),
+        np.array([8, 8, 7, 7, 8, 7]),
+    )
+    pairs = PairLists(previous, codes, keys, 2, 9)
+    found = pairs.env_action_probabilities(np.array([[0, 1]] * 3), np.zeros((3, 1)), np.array([0, 1, UNKNOWN]))
+    list_of_1 = np.array([2 / 5, 3 / 5])  # of keys 7 and 8
+    np.testing.assert_allclose(found[:, [7, 8]], [([0, 2] + list_of_1) / 3, ([2, 0] + list_of_1) / 3, list_of_1])
+    never = pairs.env_action_probabilities(np.array([[1, 0]]), np.zeros((1, 1)), np.array([1]))  # takes code 0's list
+    assert never[0, 7] == 1
+    for wrong in (np.array([0, 0, 1, 1, 0, 2]), np.zeros(5, int)):
+        with pytest.raises(AgentError, match="previous: found"):
+            PairLists(wrong, codes, keys, 2, 9)
+
+
+def test_the_code_before_a_frame_is_that_of_the_transition_to_it() -> None:
+    codes = np.array([3, 1, UNKNOWN, UNKNOWN, 2, UNKNOWN])  # episodes of three, one and two frames
+    assert agents.previous_codes(codes).tolist() == [UNKNOWN, 3, 1, UNKNOWN, UNKNOWN, 2]
+
+
 def test_a_mapping_that_looks_finds_what_the_code_does_not_say() -> None:
     """The key depends on the code and on a feature; then lists know half of it, and the frame mapping nearly all."""
     rng = np.random.default_rng(0)
@@ -252,6 +277,8 @@ def test_targets_that_do_not_fit_are_refused(video: ExpertVideo, tmp_path: Path)
         train_policy(video, nothing[:-1] + 2, 15, tmp_path)
     with pytest.raises(AgentError, match="targets: found up to 15, wanted 0 to 14"):
         train_policy(video, nothing + 16, 15, tmp_path)
+    with pytest.raises(AgentError, match="stage.frames: found 3, wanted 4 or more"):
+        train_policy(video, nothing + 3, 15, tmp_path, stage=dataclasses.replace(SMALL, frames=3))
     with pytest.raises(AgentError, match="frame_size: found 20x16, wanted multiples of 8"):
         PolicyNetwork((20, 16), 3, 5)
 
@@ -267,13 +294,40 @@ def test_a_player_remembers_each_game_apart_and_forgets_at_its_end(video: Expert
     first, second = (int(video.episode_starts[i]) for i in (0, 3))
     for t in range(6):
         player.choose(video.frames[[first + t, second + t]])
-    wanted = predict(network, video, np.array([first + 5, second + 5]))[0]
-    np.testing.assert_allclose(player.probabilities(player._recent), wanted, atol=1e-6)
+    wanted, unknown = predict(network, video, np.array([first + 5, second + 5]))[0], np.full(2, UNKNOWN)
+    np.testing.assert_allclose(player.probabilities(player._recent, unknown), wanted, atol=1e-6)
     player.restart(np.array([1]))
     third = int(video.episode_starts[5])
     player.choose(video.frames[[first + 6, third]])
     wanted = predict(network, video, np.array([first + 6, third]))[0]
-    np.testing.assert_allclose(player.probabilities(player._recent), wanted, atol=1e-6)
+    np.testing.assert_allclose(player.probabilities(player._recent, unknown), wanted, atol=1e-6)
+
+
+def test_a_mapping_is_told_what_has_just_happened_in_each_game(video: ExpertVideo) -> None:
+    """The world names the number of its last frame; where an episode has just begun, nothing has happened."""
+    told: list[list[int]] = []
+
+    class Listening:
+        def env_action_probabilities(
+            self, latent: np.ndarray, features: np.ndarray, previous: np.ndarray
+        ) -> np.ndarray:
+            told.append(previous.tolist())
+            return latent
+
+    class World:
+        def infer_actions(self, frames: np.ndarray) -> np.ndarray:
+            assert frames.shape[1] == SEEN and (frames[:, -2, 0, 0, 0] == frames[:, -1, 0, 0, 0] - 1).all()
+            return frames[:, 1:, 0, 0, 0].astype(int)
+
+    network = PolicyNetwork((16, 16), 3, 5).eval()
+    player = ClonedPlayer(
+        network, 2, np.random.default_rng(0), Listening(), lambda frames: latest_latent_action(World(), frames)
+    )
+    for t in range(4):
+        player.choose(np.stack([np.full((16, 16, 3), 10 + t), np.full((16, 16, 3), 50 + t)]).astype(np.uint8))
+        if t == 2:
+            player.restart(np.array([1]))
+    assert told == [[UNKNOWN, UNKNOWN], [11, 51], [12, 52], [13, UNKNOWN]]
 
 
 def test_keys_are_drawn_with_their_probabilities() -> None:
@@ -307,6 +361,11 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PretendGames, "stop_after", None)
 
 
+def still(frames: np.ndarray) -> np.ndarray:
+    """Names every transition in play 0."""
+    return np.zeros(len(frames), int)
+
+
 def test_latent_policies_depend_on_no_key_but_the_labelled_few(tmp_path: Path, pretend: None) -> None:
     """All other keys are falsified: the latent policies solve the same levels by the same keys, the oracle does not."""
     data = DataConfig(num_envs=2)
@@ -314,15 +373,15 @@ def test_latent_policies_depend_on_no_key_but_the_labelled_few(tmp_path: Path, p
     true, false = pretend_videos(), pretend_videos()
     video = ExpertVideo.read(true)
     codes = np.where(np.isin(np.arange(len(true.keys)), video.transitions), np.arange(len(true.keys)) % 3, UNKNOWN)
-    first = run_seed(data, video, codes, 3, tmp_path / "true", study=study, progress=False)
+    first = run_seed(data, video, codes, 3, still, tmp_path / "true", study=study, progress=False)
     learning = video.transitions[video.episodes[video.transitions] != video.episodes[-1]]
     few = draw_labels(video, learning).first(12)
     kept = np.isin(np.arange(len(true.keys)), few.frames) | (video.episodes == video.episodes[-1])
     false.keys = np.where(kept, true.keys, 14).astype(np.uint8)
-    second = run_seed(data, ExpertVideo.read(false), codes, 3, tmp_path / "false", study=study, progress=False)
+    second = run_seed(data, ExpertVideo.read(false), codes, 3, still, tmp_path / "false", study=study, progress=False)
     different = {a["player"] for a, b in zip(first["rows"], second["rows"], strict=True) if a != b}
     assert different == {"oracle", "blind"}
-    assert len(first["rows"]) == 10
+    assert len(first["rows"]) == 12
 
 
 def pretend_videos() -> Videos:
@@ -402,12 +461,13 @@ def result(seed: int, solved: dict[tuple[str, int | None], int], mode: str = "ea
 def test_intervals_are_over_seeds_and_differences_within_them() -> None:
     assert agents.mean_interval([1, 2, 3, 4, 5]) == pytest.approx((3, 3 - 1.9634, 3 + 1.9634), abs=1e-3)
     assert np.isnan(agents.mean_interval([1.0]).low)
-    key = ("labels alone", 20)
-    results = [result(0, {key: 10, ("oracle", None): 20}), result(1, {key: 20, ("oracle", None): 30})]
+    key, ends = ("labels alone", 20), (("oracle", None), ("blind", None))
+    results = [result(seed, {key: n, ends[0]: n + 10, ends[1]: n - 5}) for seed, n in enumerate((10, 20))]
     rows = {row["player"]: row for row in agents.summarised(results)}
     assert rows["labels alone"]["solved"].value == pytest.approx(0.3)
     assert rows["labels alone"]["behind"] == pytest.approx((-0.2, -0.2, -0.2))  # though either varies by itself
-    assert "30 [-97, 157] | -20 [-20, -20] | 1.000 | 2 |" in agents.table(results)
+    assert rows["labels alone"]["ahead"].value == pytest.approx(0.1)
+    assert "30 [-97, 157] | -20 [-20, -20] | +10 [+10, +10] | 1.000 | 2 |" in agents.table(results)
     with pytest.raises(AgentError, match="a seed twice"):
         agents.summarised([*results, results[0]])
     with pytest.raises(AgentError, match="found none"):
@@ -415,9 +475,9 @@ def test_intervals_are_over_seeds_and_differences_within_them() -> None:
 
 
 def test_the_figure_shows_every_line(tmp_path: Path) -> None:
-    names = ("latent, lists", "latent, frame", "labels alone")
+    names = ("latent, lists", "latent, pairs", "latent, frame", "labels alone")
     rows = {(name, n): 10 for name in names for n in (20, 200)} | {
-        (n, None): 5 for n in ("oracle", "sticky", "uniform")
+        (n, None): 5 for n in ("oracle", "blind", "sticky", "uniform")
     }
     results = [result(seed, rows, mode) for mode in ("easy", "hard") for seed in (0, 1)]
     assert agents.figure(results, tmp_path / "there" / "agents.png").stat().st_size > 10_000
@@ -427,15 +487,15 @@ def test_a_finished_seed_is_not_repeated_and_others_are_refused(tmp_path: Path, 
     study = Study(labels=(3,), levels=2, games=2, stage=dataclasses.replace(SMALL, steps=1, clips=1))
     video = ExpertVideo.read(pretend_videos())
     codes = targets_of(Labels(video.transitions, video.transitions % 3), len(video.frames))
-    first = run_seed(DataConfig(), video, codes, 3, tmp_path, study=study, progress=False)
+    first = run_seed(DataConfig(), video, codes, 3, still, tmp_path, study=study, progress=False)
     played = PretendGames.plays
-    assert run_seed(DataConfig(), video, codes, 3, tmp_path, study=study, progress=False) == first
+    assert run_seed(DataConfig(), video, codes, 3, still, tmp_path, study=study, progress=False) == first
     assert PretendGames.plays == played > 0
     with pytest.raises(AgentError, match="a result of other settings"):
-        run_seed(DataConfig(), video, codes, 3, tmp_path, seed=1, study=study, progress=False)
+        run_seed(DataConfig(), video, codes, 3, still, tmp_path, seed=1, study=study, progress=False)
     alone = ExpertVideo.read(Videos([30]))
     with pytest.raises(AgentError, match="fewer than two episodes"):
-        run_seed(DataConfig(), alone, np.zeros(30, int), 3, tmp_path / "alone", study=study, progress=False)
+        run_seed(DataConfig(), alone, np.zeros(30, int), 3, still, tmp_path / "alone", study=study, progress=False)
 
 
 def test_videos_without_keys_say_so(video: ExpertVideo) -> None:

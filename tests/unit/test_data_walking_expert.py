@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from genie_lite.config import DataConfig
+from genie_lite.data import walking_expert
+from genie_lite.data.policies import ExpertPolicy
 from genie_lite.data.procgen_games import NUM_ENV_ACTIONS
 from genie_lite.data.walking_expert import BACK, JUMP, LIMIT, WALK, WalkingExpert
 
@@ -55,12 +57,27 @@ class Track:
         self.state = copy.copy(states[0])
 
 
+def place(track: Track, frame: np.ndarray) -> int:
+    """Where the hero is in a picture."""
+    return next(x for x in range(1_000) if (track.background[:, x : x + 64] == frame)[1:].all())
+
+
+@pytest.fixture
+def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walking_expert, "DISTURBED", 0)
+
+
+@pytest.fixture
+def disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walking_expert, "DISTURBED", 1)
+
+
 def walking(track: Track, repeat: int = 4) -> WalkingExpert:
     return WalkingExpert(DataConfig(policy="expert", action_repeat=repeat), track, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("repeat", [1, 4])
-def test_it_jumps_where_walking_fails_and_nowhere_else(repeat: int) -> None:
+def test_it_jumps_where_walking_fails_and_nowhere_else(undisturbed: None, repeat: int) -> None:
     obstacles = (60, 130, 200)
     track = Track(walls=(60,), pits=(range(130, 134), range(200, 206)), length=300)
     episode = walking(track, repeat).play_level()
@@ -78,7 +95,7 @@ def test_it_jumps_where_walking_fails_and_nowhere_else(repeat: int) -> None:
     assert set(near) == set(obstacles)  # one for each, none elsewhere
 
 
-def test_it_jumps_twice_where_one_jump_lands_before_the_next_pit() -> None:
+def test_it_jumps_twice_where_one_jump_lands_before_the_next_pit(undisturbed: None) -> None:
     track = Track(walls=(), pits=(range(80, 88), range(93, 101)), length=150)
     episode = walking(track).play_level()
     assert episode is not None and (episode.env_actions == JUMP).sum() == 2
@@ -91,3 +108,34 @@ def test_what_nobody_can_pass_is_given_up_and_the_next_level_begins(track: Track
     assert player.steps < LIMIT + 2_000
     info, state = track.get_info()[0], track.get_state()[0]
     assert info["level_seed"] == 1 and state["x"] == 0 and not info["prev_level_complete"]
+
+
+def test_after_a_disturbance_every_recorded_key_is_the_experts_and_leads_to_the_goal(disturbed: None) -> None:
+    track = Track(walls=(60,), pits=(range(130, 134),), length=300)
+    player, begun = walking(track), []
+    for level in range(8):
+        episode = player.play_level()
+        assert episode is not None and episode.level_seed == level and track.state["level"] == level + 1
+        # Where it begins, by its first picture; after that, what the keys do.
+        begun.append(place(track, episode.frames[0]))
+        after = track.state
+        track.state = START | {"x": begun[-1], "air": int(episode.frames[0][0, 0, 0])}
+        for frame, key in zip(episode.frames, episode.env_actions, strict=True):
+            np.testing.assert_array_equal(track.observe()[1]["rgb"][0], frame)
+            for _ in range(4):
+                track.act(np.array([key], np.int32))
+        assert track.state["solved"]
+        track.state = after
+    assert len(set(begun)) > 4 and max(begun) > 20
+
+
+def test_a_level_that_the_disturbance_ends_is_played_from_its_start(
+    disturbed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random keys never stop before the pit; the expert jumps over it."""
+    monkeypatch.setattr(ExpertPolicy, "KEYS", dict.fromkeys(ExpertPolicy.KEYS, WALK))
+    track = Track(walls=(), pits=(range(30, 34),), length=100)
+    player = walking(track)
+    episodes = [player.play_level() for _ in range(8)]
+    begun = [place(track, episode.frames[0]) for episode in episodes if episode is not None]
+    assert len(begun) == 8 and 0 in begun and any(0 < x < 30 for x in begun)

@@ -29,6 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--games", type=int, default=25, help="played side by side (default: 25)")
     parser.add_argument("--frames", type=int, default=30_000, help="of expert video per mode (default: 30000)")
     parser.add_argument("--steps", type=int, default=agents.STAGE.steps, help="of training a policy")
+    parser.add_argument(
+        "--network-seed",
+        type=int,
+        help="train latent policy and oracle once a mode, with this seed, not for every seed",
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/agents"))
     parser.add_argument("--no-progress", action="store_true")
     options = parser.parse_args(arguments)
@@ -37,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         labels=tuple(options.labels),
         levels=options.levels,
         games=options.games,
+        network_seed=options.network_seed,
         stage=dataclasses.replace(agents.STAGE, steps=options.steps),
     )
     genie = genie_lite.load(options.world)

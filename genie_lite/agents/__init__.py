@@ -12,11 +12,12 @@ from genie_lite.agents.expert_video import (
 )
 from genie_lite.agents.mapping import CodeLists, FrameMapping, PairLists
 from genie_lite.agents.player import BlindPlayer, ClonedPlayer
-from genie_lite.agents.policy import STAGE, PolicyNetwork, predict, train_policy
-from genie_lite.agents.report import figure, mean_interval, summarised, table
+from genie_lite.agents.policy import FRAMES, STAGE, PolicyNetwork, predict, train_policy
+from genie_lite.agents.report import drawing, figure, mean_interval, recorded, summarised, table
 from genie_lite.agents.study import Study, expert_data, inferred, run_seed, split_transitions, targets_of
 
 __all__ = [
+    "FRAMES",
     "STAGE",
     "UNKNOWN",
     "AgentError",
@@ -30,6 +31,7 @@ __all__ = [
     "PolicyNetwork",
     "Study",
     "draw_labels",
+    "drawing",
     "expert_data",
     "figure",
     "inferred",
@@ -38,6 +40,7 @@ __all__ = [
     "mean_interval",
     "predict",
     "previous_codes",
+    "recorded",
     "run_seed",
     "split_transitions",
     "summarised",

@@ -21,8 +21,8 @@ from genie_lite.training.losses import Losses
 FRAMES = 4  # that a prediction looks at
 PATCH, WIDTHS, HIDDEN, DROPOUT = 4, (32, 64), 128, 0.2
 STAGE = StageConfig(
-    steps=1_500,
-    clips=64,
+    steps=3_000,
+    clips=32,
     frames=FRAMES + 1,  # of which the last two have targets
     optimizer="adamw",
     max_lr=1e-3,
@@ -32,7 +32,7 @@ STAGE = StageConfig(
     warmup_steps=50,
     sample_every=0,
 )
-PASSES = 30  # at most so many times is each labelled sample seen, where there are few
+PASSES, FEWEST = 15, 60  # where few samples are labelled: times that each is seen, but so many steps at least
 
 
 class Residual(nn.Module):
@@ -44,7 +44,7 @@ class Residual(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.gelu(self.first(F.gelu(x))))
+        return x + self.second(F.relu(self.first(F.relu(x))))
 
 
 class PolicyNetwork(nn.Module):
@@ -70,14 +70,13 @@ class PolicyNetwork(nn.Module):
         self.changes = nn.ModuleList(nn.Linear(size, fine, bias=False) for _ in range(FRAMES - 1))
         self.encoder = nn.Sequential(
             Residual(fine),
-            nn.MaxPool2d(3, stride=2, padding=1),
-            nn.Conv2d(fine, coarse, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(fine, coarse, 3, stride=2, padding=1),
             Residual(coarse),
-            nn.GELU(),
+            nn.ReLU(),
             nn.Flatten(),
-            nn.Dropout(DROPOUT),
             nn.Linear(coarse * (height // step) * (width // step), HIDDEN),
-            nn.GELU(),
+            nn.ReLU(),
         )
         self.dropout = nn.Dropout(DROPOUT)
         self.to_logits = nn.Linear(HIDDEN, num_actions)
@@ -116,9 +115,9 @@ def train_policy(
     """Behavioural cloning: a policy that predicts `targets`, int64 [F], of the frames where they are known.
 
     Targets are latent actions or true ones, UNKNOWN elsewhere. Where few are known, training ends after PASSES passes
-    over them, if that comes before `stage.steps`. A clip has `stage.frames` frames, the first FRAMES - 1 of which are
-    only looked at. `prepare` is called with the network before training. `run_dir` receives log.csv and state/ (for
-    resuming); the loss is in nats. AgentError for targets or clips that do not fit.
+    over them and FEWEST steps, if that comes before `stage.steps`. A clip has `stage.frames` frames, the first FRAMES
+    - 1 of which are only looked at. `prepare` is called with the network before training. `run_dir` receives log.csv
+    and state/ (for resuming); the loss is in nats. AgentError for targets or clips that do not fit.
     """
     if stage.frames < FRAMES:
         raise AgentError(f"stage.frames: found {stage.frames}, wanted {FRAMES} or more, which a prediction looks at")
@@ -134,7 +133,7 @@ def train_policy(
     network = PolicyNetwork(video.dataset.frame_size, video.dataset.channels, num_actions)
     if prepare is not None:
         prepare(network)
-    steps = min(stage.steps, -(-PASSES * len(known) // stage.clips))
+    steps = min(stage.steps, max(FEWEST, -(-PASSES * len(known) // stage.clips)))
 
     def losses(numbers: Tensor) -> Losses:
         rows, inside = clips_before(video, known[numbers.numpy()], stage.frames)

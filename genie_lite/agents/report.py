@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genie_lite import storage
 from genie_lite.agents.expert_video import AgentError
 from genie_lite.agents.study import Result
+from genie_lite.data import data_folder
 from genie_lite.evaluation.bootstrap import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Of Student's t, two-sided 95 %, by degrees of freedom.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -84,14 +89,23 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def figure(results: Sequence[Result], path: str | Path) -> Path:
-    """Draw the table as figure 15 of the paper does, one panel a mode, to a PNG file."""
+def recorded() -> list[Result]:
+    """The shipped results of `tools/agents.py`, data/agents/figure15.json."""
+    path = data_folder() / "agents" / "figure15.json"
+    results: list[Result] = storage.read_json(path).get("results", [])
+    if not results:
+        raise AgentError(f"{path}: found no results, wanted the agents.json of tools/agents.py")
+    return results
+
+
+def drawing(results: Sequence[Result]) -> Figure:
+    """The table as figure 15 of the paper draws it, one panel a mode."""
     from matplotlib.figure import Figure
 
     rows = summarised(results)
     modes = list(dict.fromkeys(row["mode"] for row in rows))
-    drawing = Figure(figsize=(4.5 * len(modes), 3.6), layout="constrained")
-    for axes, mode in zip(np.atleast_1d(drawing.subplots(1, len(modes), sharey=True)), modes, strict=True):
+    drawn = Figure(figsize=(4.5 * len(modes) + 1.5, 3.6), layout="constrained")
+    for axes, mode in zip(np.atleast_1d(drawn.subplots(1, len(modes), sharey=True)), modes, strict=True):
         here = [row for row in rows if row["mode"] == mode]
         for name, style in STYLE.items():
             line = [row for row in here if row["player"] == name]
@@ -99,15 +113,19 @@ def figure(results: Sequence[Result], path: str | Path) -> Path:
             errors = np.nan_to_num(np.abs(values[:, 1:] - values[:, :1])).T
             axes.errorbar([row["labels"] for row in line], values[:, 0], errors, fmt=style, capsize=3, label=name)
         for name, colour in LEVEL_LINES.items():
-            row = next(row for row in here if row["player"] == name)
-            value, low, high = row["solved"]
+            value, low, high = next(row for row in here if row["player"] == name)["solved"]
             axes.axhline(100 * value, color=colour, ls="--", label=name)
             axes.axhspan(100 * low, 100 * high, color=colour, alpha=0.12)
         axes.set(xscale="log", xlabel="labelled samples", title=mode, ylim=(0, 100))
-    drawing.axes[0].set_ylabel("levels solved, %")
-    drawing.axes[-1].legend(fontsize="small", loc="upper left", ncols=2)
+    drawn.axes[0].set_ylabel("levels solved, %")
+    drawn.axes[-1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return drawn
+
+
+def figure(results: Sequence[Result], path: str | Path) -> Path:
+    """Write `drawing(results)` to a PNG file."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, dpi=120)
+    drawing(results).savefig(path, dpi=120)
     return Path(path)
 
 

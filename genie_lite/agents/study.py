@@ -49,10 +49,12 @@ class Study:
     levels: int = 100  # held-out levels that each player plays
     games: int = 25  # played side by side; `levels` must be a multiple
     stage: StageConfig = STAGE  # training of every policy
+    network_seed: int | None = None  # train the latent policy and the oracle once, with this seed, for all seeds
 
     def settings(self) -> dict[str, Any]:
         """JSON-compatible."""
-        return {"labels": list(self.labels), "levels": self.levels, "stage": config_to_dict(self.stage)}
+        settings = {"labels": list(self.labels), "levels": self.levels, "network_seed": self.network_seed}
+        return settings | {"stage": config_to_dict(self.stage)}
 
 
 def expert_data(genie: Genie, mode: Literal["easy", "hard"]) -> DataConfig:
@@ -106,10 +108,10 @@ def run_seed(
     """Train all agents with one seed and let each play the same held-out levels.
 
     codes are the latent actions of the video, int64 [F], UNKNOWN where there is none; `latest` names those of what
-    happens in play (`latest_latent_action`). The seed decides the labelled samples, the networks' weights and
-    batches, the levels, and everything drawn in play. `folder` receives a run folder for each policy and result.json;
-    a finished seed with the same settings is returned as it is, an unfinished one is continued. AgentError for a
-    folder of other settings. DatasetError where procgen is missing.
+    happens in play (`latest_latent_action`). The seed decides the labelled samples, the networks' weights and batches
+    (but see `Study.network_seed`), the levels, and everything drawn in play. `folder` receives a run folder for each
+    policy and result.json; a finished seed with the same settings is returned as it is, an unfinished one is
+    continued. AgentError for a folder of other settings. DatasetError where procgen is missing.
     """
     study, folder = study or Study(), Path(folder)
     settings = {**study.settings(), "data": config_to_dict(data), "video": identity(video.dataset), "seed": seed}
@@ -126,8 +128,16 @@ def run_seed(
     seen = np.isin(np.arange(len(codes)), learning)
     stage = dataclasses.replace(study.stage, seed=seed)
 
-    def cloned(targets: np.ndarray, actions: int, name: str, stage: StageConfig = stage) -> PolicyNetwork:
-        return train_policy(video, targets, actions, folder / name, stage=stage, name=name, progress=progress)
+    def cloned(
+        targets: np.ndarray, actions: int, name: str, stage: StageConfig = stage, parent: Path = folder
+    ) -> PolicyNetwork:
+        return train_policy(video, targets, actions, parent / name, stage=stage, name=name, progress=progress)
+
+    def cloned_from_all(targets: np.ndarray, actions: int, name: str) -> PolicyNetwork:
+        """One of the two that learn from the whole video; with `study.network_seed` it is the same for every seed."""
+        if study.network_seed is None:
+            return cloned(targets, actions, name)
+        return cloned(targets, actions, name, dataclasses.replace(stage, seed=study.network_seed), folder.parent)
 
     rows: list[dict[str, Any]] = []
     before = previous_codes(codes)
@@ -150,7 +160,7 @@ def run_seed(
             found = mapping.env_action_probabilities(found, features, before[measures.frames])
         measure(name, player, count, found)
 
-    latent = cloned(np.where(seen, codes, UNKNOWN), num_codes, "latent")
+    latent = cloned_from_all(np.where(seen, codes, UNKNOWN), num_codes, "latent")
     for count in study.labels:
         few = labels.first(count)
         features = predict(latent, video, few.frames)[1]
@@ -161,9 +171,9 @@ def run_seed(
         play("latent, lists", latent, count, lists)
         play("latent, pairs", latent, count, pairs)
         play("latent, frame", latent, count, looking)
-        short = dataclasses.replace(stage, frames=FRAMES, steps=max(1, stage.steps // 2), clips=2 * stage.clips)
+        short = dataclasses.replace(stage, frames=FRAMES, clips=2 * stage.clips)
         play("labels alone", cloned(targets_of(few, len(codes)), NUM_ENV_ACTIONS, f"labels-{count}", short), count)
-    play("oracle", cloned(targets_of(labels, len(codes)), NUM_ENV_ACTIONS, "oracle"))
+    play("oracle", cloned_from_all(targets_of(labels, len(codes)), NUM_ENV_ACTIONS, "oracle"))
     shares = np.bincount(labels.env_actions, minlength=NUM_ENV_ACTIONS) / len(labels.env_actions)
     blind = BlindPlayer(shares, study.games, np.random.default_rng([seed, len(rows)]))
     measure("blind", blind, found=np.tile(shares, (len(measures.frames), 1)))

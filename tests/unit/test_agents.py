@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -481,6 +482,40 @@ def test_the_figure_shows_every_line(tmp_path: Path) -> None:
     }
     results = [result(seed, rows, mode) for mode in ("easy", "hard") for seed in (0, 1)]
     assert agents.figure(results, tmp_path / "there" / "agents.png").stat().st_size > 10_000
+
+
+def test_shipped_results_are_read_where_they_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = agents.recorded()
+    assert {row["player"] for row in agents.summarised(shipped)} >= {
+        "latent, lists",
+        "latent, pairs",
+        "oracle",
+        "blind",
+    }
+    monkeypatch.setenv("GENIE_LITE_DATA", str(tmp_path))
+    (tmp_path / "agents").mkdir()
+    path = tmp_path / "agents" / "figure15.json"
+    path.write_text(json.dumps({"format_version": 1, "results": [result(0, {})]}))
+    assert agents.recorded()[0]["settings"]["seed"] == 0
+    path.write_text(json.dumps({"format_version": 1, "results": []}))
+    with pytest.raises(AgentError, match="found no results"):
+        agents.recorded()
+
+
+def test_one_latent_policy_and_one_oracle_serve_all_seeds_if_asked(tmp_path: Path, pretend: None) -> None:
+    """The second seed trains only those that have nothing but labels; its samples, levels and keys are its own."""
+    stage = dataclasses.replace(SMALL, steps=1, clips=1)
+    study = Study(labels=(3,), levels=2, games=2, stage=stage, network_seed=0)
+    video = ExpertVideo.read(pretend_videos())
+    codes = targets_of(Labels(video.transitions, video.transitions % 3), len(video.frames))
+    results, trained = [], []
+    for seed in (0, 1):
+        folder = tmp_path / f"seed-{seed}"
+        results.append(run_seed(DataConfig(), video, codes, 3, still, folder, seed=seed, study=study, progress=False))
+        trained.append((tmp_path / "oracle" / "log.csv").stat().st_mtime_ns)
+        assert sorted(path.name for path in folder.iterdir()) == ["labels-3", "result.json"]
+    assert trained[0] == trained[1] and results[0]["rows"] != results[1]["rows"]
+    assert [r["settings"]["seed"] for r in results] == [0, 1]
 
 
 def test_a_finished_seed_is_not_repeated_and_others_are_refused(tmp_path: Path, pretend: None) -> None:

@@ -25,9 +25,7 @@ WALK, JUMP = 7, 8  # to the right, without and with up
 UNIT = 4  # game steps between two moments at which a jump is tried, and for which its key is held
 AHEAD = 32  # game steps that the hero must survive after a jump, walking on
 BACK = 24  # game steps before a failure in which a jump is tried
-MIDDLE = (
-    2  # exponent of how many times as often a moment is taken that is twice as far from the ends of those that help
-)
+MIDDLE = 2  # a moment twice as far from the ends of those that help is taken 2**MIDDLE times as often
 STUCK = 8  # game steps in which the picture stays as it is
 MOVING = 0.02  # fraction of pixels that must change for the hero to count as moving
 ELSEWHERE = 0.1  # fraction of pixels in which pictures of two places differ

@@ -84,6 +84,9 @@ class Study:
             else:
                 worlds[arm] = self.trained(arm)
                 self.measured(arm, worlds[arm], {self.options.game: test[self.options.game]})
+        if {"adapted", "scratch"} <= set(self.options.arms):
+            self.results["adapted_minus_scratch"] = self.paired("adapted", "scratch")
+        self.write()
         self.pictures(worlds, test)
 
     def videos(self, game: str, split: str) -> FrameDataset:
@@ -166,8 +169,13 @@ class Study:
             path = self.out / "results" / f"{arm}-{game}.json"
             if not path.is_file():
                 write(path, measure(world, videos, self.options.clips, whole=whole))
-            self.results.setdefault(arm, {})[game] = read(path)
+            self.results.setdefault(arm, {})[game] = {k: v for k, v in read(path).items() if k != "each"}
         self.write()
+
+    def paired(self, first: str, second: str) -> dict[str, list[float]]:
+        """How much better one world of the other game is than another on the same clips, with 95 % intervals."""
+        each = [read(self.out / "results" / f"{arm}-{self.options.game}.json")["each"] for arm in (first, second)]
+        return {name: mean(np.subtract(each[0][name], each[1][name])[:, None]) for name in each[0]}
 
     def write(self) -> None:
         """OUT/games.json, as far as the study is."""
@@ -233,7 +241,7 @@ def measure(genie: Genie, videos: FrameDataset, clips: int, *, whole: bool) -> d
     copied = evaluation.psnr(frames[:, 1:], frames[:, :-1])
     shares = evaluation.code_usage(codes, genie.num_latent_actions).shares
     found: dict[str, Any] = {"clips": len(starts), "notes": notes, "shares": shares.tolist()}
-    found["lam_gain"] = mean(evaluation.psnr(frames[:, 1:], genie.predict_next(frames)) - copied)
+    decibels = {"lam_gain": evaluation.psnr(frames[:, 1:], genie.predict_next(frames)) - copied}
     probes = {
         "motion": evaluation.probe_motion(codes, motion, num_codes=genie.num_latent_actions),
         "key": evaluation.probe_env_actions(codes, keys, num_codes=genie.num_latent_actions),
@@ -244,12 +252,13 @@ def measure(genie: Genie, videos: FrameDataset, clips: int, *, whole: bool) -> d
             found[f"{kind}_{axis}"] = plain(axes[axis])
     if whole:
         scores = evaluation.score_rollouts(genie, frames[:, : T + 1])
-        found["tokenizer_psnr"] = mean(evaluation.psnr(frames, genie.decode(genie.encode(frames))))
-        found["rollout_gain"], found["delta_psnr"] = mean(scores.gain[:, T - 1 :]), mean(scores.delta[:, T - 1 :])
+        decibels["tokenizer_psnr"] = evaluation.psnr(frames, genie.decode(genie.encode(frames)))
+        decibels |= {"rollout_gain": scores.gain[:, T - 1 :], "delta_psnr": scores.delta[:, T - 1 :]}
         held = evaluation.action_consistency(genie, frames[:: max(1, len(frames) // PROMPTS), :1])
         found["held_left_right"] = [*held.left_right, held.chance_left_right]
         found["held_up_down"] = [*held.up_down, held.chance_up_down]
-    return found
+    found["each"] = {name: values.mean(axis=1).tolist() for name, values in decibels.items()}  # of each clip
+    return found | {name: mean(values) for name, values in decibels.items()}
 
 
 def mean(values: np.ndarray) -> list[float]:
@@ -314,6 +323,8 @@ def table(results: dict[str, Any]) -> str:
     for axis in AXES:
         values = [results.get("meanings", {}).get(game, {}).get(axis) for game in GAMES]
         lines.append(f"| CoinRun's meanings, {axis} | shipped | " + " | ".join(map(cell, values)) + " |")
+    for name, value in results.get("adapted_minus_scratch", {}).items():
+        lines.append(f"| {name}, adapted minus scratch, clip by clip | | | {cell(value)} |")
     minutes = ", ".join(f"{name} {value:.1f}" for name, value in results.get("minutes", {}).items() if value)
     return "\n".join([*lines, f"processor minutes: {minutes}"])
 

@@ -77,7 +77,7 @@ def test_the_study_runs_at_tiny_sizes_and_goes_on_where_it_was(
     Genie(load_config("tiny")).save(tmp_path / "world")
     arguments = ["--world", str(tmp_path / "world"), "--preset", "tiny", "--out", str(tmp_path / "out")]
     arguments += ["--clips", "6", "--train-frames", "320", "--test-frames", "320", "--no-progress"]
-    arguments += ["--arms", "adapted", "several"]
+    arguments += ["--arms", "adapted", "scratch", "several"]
     arguments += ["--tokenizer-steps", "2", "--latent-action-steps", "2", "--dynamics-steps", "2"]
     arguments += ["--several-steps", "2"]
     assert TOOL["main"](arguments) == 0
@@ -85,7 +85,9 @@ def test_the_study_runs_at_tiny_sizes_and_goes_on_where_it_was(
     assert "| lam_gain | several " in first and "| delta_psnr | adapted " in first
     results: dict[str, Any] = json.loads((tmp_path / "out" / "games.json").read_text())["results"]
     assert set(results["shipped"]) == set(results["several"]) == set(GAMES)
-    assert set(results["adapted"]) == {"ninja"} and "scratch" not in results
+    assert set(results["adapted"]) == set(results["scratch"]) == {"ninja"}
+    difference = results["adapted"]["ninja"]["delta_psnr"][0] - results["scratch"]["ninja"]["delta_psnr"][0]
+    assert results["adapted_minus_scratch"]["delta_psnr"][0] == pytest.approx(difference)
     assert all(results["minutes"][name] > 0 for name in ("adapted dynamics", "several latent_action"))
     assert (tmp_path / "out" / "held.png").is_file() and (tmp_path / "out" / "rollouts.png").is_file()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from genie_lite.config import ModelConfig
@@ -75,9 +74,7 @@ class LikenessDynamicsModel(MergedTokensDynamicsModel):
         context = super().context(action_vectors, num_frames, past, guesses, keep)
         if guesses is None:
             return context
-        pattern = "b t (rows r columns c) p -> b t (rows columns) (r c p)"
-        guessed = rearrange(self.guessed(guesses, keep), pattern, rows=self.square_rows, r=self.side, c=self.side)
-        return torch.cat([context, guessed], dim=-1)
+        return torch.cat([context, self.to_squares(self.guessed(guesses, keep))], dim=-1)
 
     def embed(self, tokens: Tensor, context: Tensor) -> Tensor:
         return super().embed(tokens, context[..., : self.width])
@@ -86,9 +83,7 @@ class LikenessDynamicsModel(MergedTokensDynamicsModel):
         features = super().by_token(features)
         if context is None or context.shape[-1] == self.width:
             return features
-        pattern = "b t (rows columns) (r c p) -> b t (rows r columns c) p"
-        guessed = rearrange(context[..., self.width :], pattern, rows=self.square_rows, r=self.side, c=self.side)
-        return torch.cat([features, guessed], dim=-1)
+        return torch.cat([features, self.from_squares(context[..., self.width :])], dim=-1)
 
     def two_streams(
         self,

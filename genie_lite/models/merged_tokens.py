@@ -39,15 +39,21 @@ class MergedTokensDynamicsModel(CompletePastDynamicsModel):
 
     def embed(self, tokens: Tensor, context: Tensor) -> Tensor:
         """What the transformer reads, [B, T, S, D], of tokens [B, T, N] and their context [B, T, S, D]."""
-        pattern = "b t (rows r columns c) d -> b t (rows columns) (r c d)"
-        embedded = rearrange(self.token_embedding(tokens), pattern, rows=self.square_rows, r=self.side, c=self.side)
-        return to_autocast_dtype(self.join_tokens(embedded) + context)
+        return to_autocast_dtype(self.join_tokens(self.to_squares(self.token_embedding(tokens))) + context)
 
     def by_token(self, features: Tensor, context: Tensor | None = None) -> Tensor:
         """The transformer's output [B, T, S, D] as features of tokens, [B, T, N, D]. `context` is read by variants."""
+        return layer_norm(self.from_squares(self.split_tokens(features)))
+
+    def to_squares(self, x: Tensor) -> Tensor:
+        """What belongs to tokens, [B, T, N, D], joined for each square: [B, T, S, merge² · D]."""
+        pattern = "b t (rows r columns c) d -> b t (rows columns) (r c d)"
+        return rearrange(x, pattern, rows=self.square_rows, r=self.side, c=self.side)
+
+    def from_squares(self, x: Tensor) -> Tensor:
+        """The reverse of `to_squares`."""
         pattern = "b t (rows columns) (r c d) -> b t (rows r columns c) d"
-        split = self.split_tokens(features)
-        return layer_norm(rearrange(split, pattern, rows=self.square_rows, r=self.side, c=self.side))
+        return rearrange(x, pattern, rows=self.square_rows, r=self.side, c=self.side)
 
     def features(self, tokens: Tensor, action_vectors: Tensor, past: Tensor | None = None) -> Tensor:
         return self.by_token(super().features(tokens, action_vectors, past))

@@ -133,6 +133,33 @@ def readme_rows(card: dict) -> list[str]:
     ]
 
 
+def coinrun_rows(card: dict) -> list[str]:
+    """Rows of README's table on the coinrun world that can change with its weights or its sampling."""
+    metrics, curves, played = card["metrics"], card["curves"], card["play_test"]
+    table, held = played["table"], played["curves"]["hold right"]
+    flat, noisy = (table[f"mashed keys: late frames, {kind}"] for kind in ("flat", "noisy"))
+    off, back = (table[f"jump: {what}"] for what in ("share that takes off", "of these, back on the ground in time"))
+    value, low, high = metrics["delta_psnr"]
+    rollout = ", ".join(f"{curves['free rollout'][t - 1]:.1f}" for t in (2, 4, 8))
+    presses = " ".join(f"{value:.2f}".lstrip("0") for value, _, _ in held["world"][:4])
+    return [
+        f"| free rollout from one frame, t = 2, 4, 8 | {rollout} dB |",
+        f"| ΔtPSNR, t = 4 | {value:.1f} dB [{low:.1f}, {high:.1f}] |",
+        f"| rarest of the eight latent actions | {100 * metrics['action_least_share'][0]:.1f} % of the time |",
+        "| jumps that take off; of these, back on the ground in time | "
+        f"{off['world'][0]:.2f}, {back['world'][0]:.2f} |",
+        f"| hold right: share that moves right, presses 1 to 4 | {presses} |",
+        f"| frames 20 to 40 of mashed keys: empty; noisy | {flat['world'][0]:.2f}, {noisy['world'][0]:.2f} | "
+        f"real game: {flat['game'][0]:.2f}, {noisy['game'][0]:.2f} |",
+    ]
+
+
+def test_the_readme_says_what_the_card_of_coinrun_says():
+    readme = (data_folder().parent / "README.md").read_text()
+    for row in coinrun_rows(genie_lite.load("coinrun", device="cpu").card):
+        assert row in readme
+
+
 def test_the_readme_says_what_the_card_says():
     readme = (data_folder().parent / "README.md").read_text()
     for row in readme_rows(genie_lite.load("laptop", device="cpu").card):

@@ -73,6 +73,7 @@ class StageConfig:
     frames: Annotated[int, Field(ge=2, le=2**20)] = 16  # frames per clip
     encoded_clips: CountOrZero = 0  # dynamics: clips encoded once, before training; 0: clips are encoded every step
     frame_stride: Size = 1  # stored frames from one frame of a clip to the next
+    mirrored: Fraction = 0.0  # share of the clips that are shown mirrored, left for right (paper: 0)
     optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices of the blocks, adamw for the rest
     muon_lr: Positive = 0.02  # peak learning rate of Muon
     max_lr: Positive = 3e-4  # peak learning rate of AdamW

@@ -12,7 +12,7 @@ from genie_lite.data.dataset import FrameDataset, open_dataset
 from genie_lite.data.errors import DatasetError, MissingArrayError
 from genie_lite.data.fit import fit_frames
 from genie_lite.data.joined import JoinedDataset, join_datasets
-from genie_lite.data.loader import ClipLoader
+from genie_lite.data.loader import ClipLoader, mirror
 from genie_lite.data.procgen_games import import_procgen, procgen_available
 from genie_lite.data.robot_arm import import_pybullet, robot_available
 from genie_lite.data.samples import copy_sample, course_dataset, data_folder, sample_dataset, sample_game
@@ -35,6 +35,7 @@ __all__ = [
     "import_procgen",
     "import_pybullet",
     "join_datasets",
+    "mirror",
     "open_dataset",
     "procgen_available",
     "robot_available",

@@ -24,11 +24,12 @@ class ClipLoader:
 
     def __init__(
         self, dataset: FrameDataset, clips: int, frames: int, stride: int = 1, seed: int = 0, prefetch: int = 2,
-        part: tuple[int, int] = (0, 1),
+        part: tuple[int, int] = (0, 1), mirrored: float = 0,
     ) -> None:  # fmt: skip
         """`clips` per batch (B), `frames` per clip (T), `stride` stored frames from one frame of a clip to the next.
 
-        part (i, n): only part i of n of every batch, B / n clips; together the parts are the batch.
+        part (i, n): only part i of n of every batch, B / n clips; together the parts are the batch. `mirrored`: the
+        share of clips, drawn at random, that come mirrored (see `mirror`).
         """
         if clips % part[1]:
             raise DatasetError(f"clips: found {clips} a step, wanted a multiple of {part[1]}, the number of processes")
@@ -40,7 +41,7 @@ class ClipLoader:
                 "shorter clips, a smaller stride or longer videos"
             )
         self.step = 0  # index of the next batch
-        self._read = functools.partial(_batch, dataset, starts, clips, frames, stride, seed, part)
+        self._read = functools.partial(_batch, dataset, starts, clips, frames, stride, seed, part, mirrored)
         self._prefetch = prefetch
         self._thread: ThreadPoolExecutor | None = None
         self._ahead: dict[int, Future[np.ndarray]] = {}  # by index; an interrupt at any point leaves it valid
@@ -90,8 +91,18 @@ class ClipLoader:
 
 def _batch(
     dataset: FrameDataset, starts: np.ndarray, clips: int, frames: int, stride: int, seed: int,
-    part: tuple[int, int], index: int,
+    part: tuple[int, int], mirrored: float, index: int,
 ) -> np.ndarray:  # fmt: skip
     rng = np.random.default_rng([seed, index])
     chosen = dataset.draw_clips(starts, clips, rng)
-    return dataset.read_clips(chosen[part[0] :: part[1]], frames, stride)
+    to_mirror = rng.random(clips) < mirrored
+    mine = slice(part[0], None, part[1])
+    return mirror(dataset.read_clips(chosen[mine], frames, stride), to_mirror[mine])
+
+
+def mirror(clips: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Clips [B, T, H, W, C] of which those where `which` [B] is true are seen in a mirror, left for right.
+
+    A game whose rules know no side looks as real in a mirror, and players who lean to one side then lean to both.
+    """
+    return np.where(which[:, None, None, None, None], clips[:, :, :, ::-1], clips)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from genie_lite import storage
 from genie_lite.config import StageConfig
-from genie_lite.data import FrameDataset
+from genie_lite.data import FrameDataset, mirror
 from genie_lite.models import GenieModel
 from genie_lite.nn import autocast
 
@@ -106,12 +106,15 @@ def _encode(model: GenieModel, dataset: FrameDataset, stage: StageConfig, progre
     """Encoded clips as tensors of the smallest types that hold them."""
     starts = dataset.clip_starts(stage.frames, stage.frame_stride)
     count = min(stage.encoded_clips, len(starts))
-    starts = dataset.draw_clips(starts, count, np.random.default_rng(stage.seed), again=False)
+    rng = np.random.default_rng(stage.seed)
+    starts = dataset.draw_clips(starts, count, rng, again=False)
+    to_mirror = rng.random(count) < stage.mirrored
     device, parts = next(model.parameters()).device, []
     for first in tqdm(
         range(0, count, AT_ONCE), desc=f"encoding {count} clips, {AT_ONCE} at once", disable=not progress
     ):
-        clips = dataset.read_clips(starts[first : first + AT_ONCE], stage.frames, stage.frame_stride)
+        now = slice(first, first + AT_ONCE)
+        clips = mirror(dataset.read_clips(starts[now], stage.frames, stage.frame_stride), to_mirror[now])
         with torch.inference_mode(), autocast(device, stage.precision):
             found = encode_clips(model, torch.from_numpy(clips).to(device).float() / 255)
         part = {"tokens": found.tokens.to(torch.int32), "latent_actions": found.latent_actions.to(torch.int16)}

@@ -107,7 +107,15 @@ def _loader(dataset: FrameDataset, stage: StageConfig, choices: int) -> ClipLoad
     part = (distributed.rank(), distributed.count())
     if choices:
         return NumberLoader(choices, stage.clips, stage.seed, part)
-    return ClipLoader(dataset, stage.clips, stage.frames, stride=stage.frame_stride, seed=stage.seed, part=part)
+    return ClipLoader(
+        dataset,
+        stage.clips,
+        stage.frames,
+        stride=stage.frame_stride,
+        seed=stage.seed,
+        part=part,
+        mirrored=stage.mirrored,
+    )
 
 
 def _to_device(batch: np.ndarray, device: torch.device) -> Tensor:

@@ -136,6 +136,18 @@ def test_batch_depends_on_seed_and_index_alone(path: Path) -> None:
     assert (ClipLoader(dataset, clips=4, frames=8, seed=4).batch(0) != batches[0]).any()
 
 
+def test_a_share_of_the_clips_comes_mirrored(path: Path) -> None:
+    dataset = open_dataset(path)
+    batches = {share: ClipLoader(dataset, 40, 8, seed=3, mirrored=share).batch(2) for share in (0, 0.25, 1)}
+    in_mirror = batches[0][:, :, :, ::-1]
+    np.testing.assert_array_equal(batches[1], in_mirror)
+    turned = (batches[0.25] == in_mirror).all((1, 2, 3, 4))
+    np.testing.assert_array_equal(batches[0.25][~turned], batches[0][~turned])
+    assert 4 <= turned.sum() <= 16  # of 40
+    parts = [ClipLoader(dataset, 40, 8, seed=3, mirrored=0.25, part=(part, 2)).batch(2) for part in (0, 1)]
+    np.testing.assert_array_equal(np.stack(parts, 1).reshape(batches[0.25].shape), batches[0.25])
+
+
 def test_loader_leaves_no_thread_behind(path: Path) -> None:
     dataset = open_dataset(path)
     before = set(threading.enumerate())

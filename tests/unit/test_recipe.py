@@ -379,14 +379,16 @@ def refuse_encoded(refuse):
     return lambda path, tensors: refuse() if path.name == "encoded.safetensors" else real(path, tensors)
 
 
-def test_clips_encoded_once_are_what_each_step_would_have_encoded(recipe, tmp_path):
+@pytest.mark.parametrize("mirrored", [0.0, 1.0])
+def test_clips_encoded_once_are_what_each_step_would_have_encoded(recipe, tmp_path, mirrored):
     genie = Genie(recipe).eval()
-    stage = dataclasses.replace(recipe.training.dynamics, precision="float32")
+    stage = dataclasses.replace(recipe.training.dynamics, precision="float32", mirrored=mirrored)
     dataset = sample_dataset("train")
     videos = EncodedVideos(genie, dataset, stage, tmp_path / "encoded.safetensors", progress=False)
     starts = dataset.clip_starts(stage.frames)
     starts = np.random.default_rng(stage.seed).choice(starts, stage.encoded_clips, replace=False)
     frames = torch.from_numpy(dataset.read_clips(starts[3:5], stage.frames)).float() / 255
+    frames = frames.flip(3) if mirrored else frames
     fresh, kept = encode_clips(genie, frames), videos[torch.tensor([3, 4])]
     assert torch.equal(fresh.latent_actions, kept.latent_actions)
     assert (fresh.tokens == kept.tokens).float().mean() > 0.99  # sums of another batch may round otherwise

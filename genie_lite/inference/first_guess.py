@@ -31,6 +31,7 @@ class FirstGuess:
         if not isinstance(model.latent_action, ShiftLatentActionModel):
             raise ValueError("first guess: needs a latent action model with `shift`")
         self.model = model.latent_action
+        self._sharp = model.config.model.dynamics.sharp_guess
         self._window = model.context_frames
         self._cache = KVCache(self._window)
         self._frames: Tensor | None = None
@@ -53,7 +54,8 @@ class FirstGuess:
         assert self._frames is not None, "predict: no frame was shown"
         decoded = self._decode(action_vectors)
         self._predicted = True
-        return self.model.to_frames(self._frames[:, -1:], decoded).clamp(0, 1)
+        to_frames = self.model.sharp_frames if self._sharp else self.model.to_frames
+        return to_frames(self._frames[:, -1:], decoded).clamp(0, 1)
 
     def displacements(self) -> Tensor:
         """Pixels down and right by which each latent action would move the hero now, [B, A, 2], on average."""

@@ -16,6 +16,7 @@ from genie_lite.models.latent_action_variants import ExtendedLatentActionModel
 from genie_lite.nn.displacement import match_displacements, shift_matrices
 
 NO_SHIFT = 8.0  # initial logit of "no shift", all others 0: probability 98 % at a reach of 32 pixels
+LEAST = 1e-6  # added to probabilities of displacements, so that no single one rules a displacement out
 STAYS = -2.0  # initial logit of a pixel that stays in place while the scene moves
 
 
@@ -68,6 +69,14 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
     def drawn(self, x: Tensor, frames: Tensor) -> Tensor:
         return self.to_frames(frames, self.decoder(x.to(self._dtype(frames))))
 
+    def predict_sharply(self, frames: Tensor, action_vectors: Tensor) -> Tensor:
+        """The frame after each but the last of frames [B, T, H, W, C], moved by the displacement that led to the next.
+
+        action_vectors are [B, T-1, latent_dim]. See `sharp_frames`.
+        """
+        decoded = self.decoder(self.decoder_input(frames[:, :-1], action_vectors))
+        return self.sharp_frames(frames[:, :-1], decoded, match_displacements(frames, self.reach))
+
     def displacements(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None) -> Tensor:
         """How far the hero would move, down and right, on average, in pixels: [B, t, 2].
 
@@ -77,9 +86,9 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
 
     def mean_displacements(self, decoded: Tensor) -> Tensor:
         """The same, [B, t, 2], of what the decoder made of the frames, [B, t, N, D]."""
-        logits = self.to_shift(decoded.mean(dim=2)).float()
-        steps = torch.arange(-self.reach, self.reach + 1, device=logits.device, dtype=logits.dtype)
-        return (logits.unflatten(-1, (2, -1)).softmax(dim=-1) * steps).sum(dim=-1)
+        shifts = self.shifts(decoded)
+        steps = torch.arange(-self.reach, self.reach + 1, device=shifts.device, dtype=shifts.dtype)
+        return (shifts * steps).sum(dim=-1)
 
     def decoder_input(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None) -> Tensor:
         """What the decoder reads, [B, t, N, D], of frames [B, t, H, W, C] and the actions after them.
@@ -104,7 +113,26 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
 
     def to_frames(self, frames: Tensor, decoded: Tensor) -> Tensor:
         """The frame after each of frames [B, t, H, W, C], of what the decoder made of them, [B, t, N, D]."""
-        moved = self._move(frames, self.to_shift(decoded.mean(dim=2)).float())
+        return self._changed(frames, self._move(frames, self.shifts(decoded)), decoded)
+
+    def sharp_frames(self, frames: Tensor, decoded: Tensor, measured: Tensor | None = None) -> Tensor:
+        """The same, moved by one displacement in place of the mean over all, which blurs where they are uncertain.
+
+        It is the likeliest; with `measured`, distributions [B, t, 2, 2 · reach + 1] of the displacement to the true
+        next frame, the likeliest that fits that frame.
+        """
+        likely = self.shifts(decoded)
+        if measured is not None:
+            likely = (likely + LEAST).log() + (measured + LEAST).log()
+        one = F.one_hot(likely.argmax(dim=-1), likely.shape[-1]).float()
+        return self._changed(frames, self._move(frames, one), decoded)
+
+    def shifts(self, decoded: Tensor) -> Tensor:
+        """Distributions [B, t, 2, 2 · reach + 1] of the displacement, vertical and horizontal, of decoded [B, t, N, D]."""
+        return self.to_shift(decoded.mean(dim=2)).float().unflatten(-1, (2, -1)).softmax(dim=-1)
+
+    def _changed(self, frames: Tensor, moved: Tensor, decoded: Tensor) -> Tensor:
+        """What the decoder makes of frames that it has moved, both [B, t, H, W, C]."""
         output = self.patches.join(self.to_patch(decoded)).float()  # [B, t, H, W, C + 1]
         stays = torch.sigmoid(output[..., -1:] + STAYS)
         return moved + stays * (frames - moved) + output[..., :-1]
@@ -113,10 +141,10 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
         """How far the scene moved up to each of frames [B, T, H, W, C]: [B, T, 2 · (2 · reach + 1)]; 0 at the first."""
         return F.pad(match_displacements(frames, self.reach).flatten(2), (0, 0, 1, 0))
 
-    def _move(self, frames: Tensor, logits: Tensor) -> Tensor:
-        """Shift frames [B, t, H, W, C] by the distributions of logits [B, t, 2 · (2 · reach + 1)]."""
+    def _move(self, frames: Tensor, shifts: Tensor) -> Tensor:
+        """Shift frames [B, t, H, W, C] by distributions [B, t, 2, 2 · reach + 1]."""
         with torch.autocast(frames.device.type, enabled=False):  # pixels keep their value where nothing moves
-            vertical, horizontal = logits.unflatten(-1, (2, -1)).softmax(dim=-1).unbind(-2)
+            vertical, horizontal = shifts.unbind(-2)
             rows = torch.einsum("btk,kij->btij", vertical, self.rows)
             columns = torch.einsum("btk,kij->btij", horizontal, self.columns)
             return torch.einsum("btij,btjwc->btiwc", rows, torch.einsum("btvw,bthwc->bthvc", columns, frames))

@@ -15,6 +15,7 @@ from genie_lite import storage
 from genie_lite.config import StageConfig
 from genie_lite.data import FrameDataset, mirror
 from genie_lite.models import GenieModel
+from genie_lite.models.shift_latent_action import ShiftLatentActionModel
 from genie_lite.nn import autocast
 
 AT_ONCE = 16  # clips encoded together
@@ -40,12 +41,18 @@ def encode_clips(model: GenieModel, frames: Tensor) -> EncodedClips:
 def with_guesses(model: GenieModel, tokens: Tensor, actions: Tensor) -> EncodedClips:
     """Encoded clips of tokens [B, T, N] and latent actions [B, T-1]; with first guesses if they are read.
 
-    Guesses are made as in play, of frames as the tokenizer's decoder shows them.
+    Guesses are made as in play, of frames as the tokenizer's decoder shows them. Only a sharp guess knows more: it moves
+    the frame as far as it did move, and in play as far as is likeliest, so that the model learns to follow it.
     """
-    if not model.config.model.dynamics.first_guess:
+    settings, latent_action = model.config.model.dynamics, model.latent_action
+    if not settings.first_guess:
         return EncodedClips(tokens, actions, None)
-    shown = model.tokenizer.decode(tokens[:, :-1])
-    guesses = model.latent_action.predict(shown, model.latent_action.quantizer.lookup(actions))
+    vectors = latent_action.quantizer.lookup(actions)
+    if settings.sharp_guess:
+        assert isinstance(latent_action, ShiftLatentActionModel)
+        guesses = latent_action.predict_sharply(model.tokenizer.decode(tokens), vectors)
+    else:
+        guesses = latent_action.predict(model.tokenizer.decode(tokens[:, :-1]), vectors)
     return EncodedClips(tokens, actions, guesses.float().clamp(0, 1))
 
 

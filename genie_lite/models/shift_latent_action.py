@@ -128,7 +128,7 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
         return self._changed(frames, self._move(frames, one), decoded)
 
     def shifts(self, decoded: Tensor) -> Tensor:
-        """Distributions [B, t, 2, 2 · reach + 1] of the displacement, vertical and horizontal, of decoded [B, t, N, D]."""
+        """Distributions of the displacement, down and right, [B, t, 2, 2 · reach + 1], of decoded [B, t, N, D]."""
         return self.to_shift(decoded.mean(dim=2)).float().unflatten(-1, (2, -1)).softmax(dim=-1)
 
     def _changed(self, frames: Tensor, moved: Tensor, decoded: Tensor) -> Tensor:

@@ -41,8 +41,8 @@ def encode_clips(model: GenieModel, frames: Tensor) -> EncodedClips:
 def with_guesses(model: GenieModel, tokens: Tensor, actions: Tensor) -> EncodedClips:
     """Encoded clips of tokens [B, T, N] and latent actions [B, T-1]; with first guesses if they are read.
 
-    Guesses are made as in play, of frames as the tokenizer's decoder shows them. Only a sharp guess knows more: it moves
-    the frame as far as it did move, and in play as far as is likeliest, so that the model learns to follow it.
+    Guesses are made as in play, of frames as the tokenizer's decoder shows them. A sharp guess alone knows more: it
+    moves the frame as far as the true one moved, so that the model learns to follow the guess.
     """
     settings, latent_action = model.config.model.dynamics, model.latent_action
     if not settings.first_guess:

@@ -258,6 +258,47 @@ def test_merged_tokens_keep_their_places():
     assert torch.equal(found, expected)
 
 
+def sharpened(world: Genie) -> Genie:
+    """The same weights in a world whose first guess is sharp."""
+    dynamics = dataclasses.replace(world.config.model.dynamics, sharp_guess=True)
+    config = dataclasses.replace(world.config, model=dataclasses.replace(world.config.model, dynamics=dynamics))
+    sharp = Genie(config)
+    sharp.load_state_dict(world.state_dict())
+    return sharp.eval()
+
+
+@torch.inference_mode()
+def test_a_sharp_guess_moves_the_frame_as_far_as_the_true_one_moved():
+    torch.manual_seed(0)
+    model = build_latent_action(load_config("tiny", RECIPE).model).eval()
+    with torch.no_grad():
+        model.to_shift.bias.zero_()  # any displacement is as likely as any other
+        model.to_patch.bias.view(-1, 4)[:, 3] = -100.0  # nothing stays in place
+    scene = torch.rand(2, 80, 80, 3)
+    corners = [(8, 8), (8, 13), (2, 13), (2, 13)]
+    frames = torch.stack([scene[:, y : y + 64, x : x + 64] for y, x in corners], dim=1)
+    vectors = torch.zeros(2, 3, model.quantizer.codebook.shape[1])
+    sharp, blurred = model.predict_sharply(frames, vectors), model.predict(frames[:, :-1], vectors)
+    inside = (slice(None), slice(None), slice(12, -12), slice(12, -12))
+    torch.testing.assert_close(sharp[inside], frames[:, 1:][inside])
+    assert (blurred - frames[:, 1:])[inside].abs().mean() > 0.1
+
+
+@torch.inference_mode()
+def test_a_sharp_guess_follows_the_code_where_pictures_leave_it_open():
+    torch.manual_seed(0)
+    model = build_latent_action(load_config("tiny", RECIPE).model).eval()
+    with torch.no_grad():
+        model.to_shift.bias.view(2, -1)[1, REACH + 5] += 20.0  # to the right
+    stripes = torch.rand(1, 1, 64, 1, 3).expand(1, 2, 64, 64, 3)
+    scene = stripes.clone()
+    vectors = torch.zeros(1, 1, model.quantizer.codebook.shape[1])
+    decoded = model.decoder(model.decoder_input(scene[:, :-1], vectors))
+    fitting = model.shifts(decoded) * match_displacements(scene, REACH)
+    assert fitting[0, 0].argmax(-1).tolist() == [REACH, REACH + 5]
+    torch.testing.assert_close(model.predict_sharply(scene, vectors), scene[:, 1:])
+
+
 @pytest.fixture
 def likeness() -> LikenessDynamicsModel:
     options = {
@@ -381,7 +422,7 @@ def refuse_encoded(refuse):
 
 @pytest.mark.parametrize("mirrored", [0.0, 1.0])
 def test_clips_encoded_once_are_what_each_step_would_have_encoded(recipe, tmp_path, mirrored):
-    genie = Genie(recipe).eval()
+    genie = sharpened(Genie(recipe)) if mirrored else Genie(recipe).eval()
     stage = dataclasses.replace(recipe.training.dynamics, precision="float32", mirrored=mirrored)
     dataset = sample_dataset("train")
     videos = EncodedVideos(genie, dataset, stage, tmp_path / "encoded.safetensors", progress=False)
@@ -456,12 +497,17 @@ def test_the_prior_that_play_reads_is_that_of_training(world, monkeypatch):
 
 
 @torch.inference_mode()
-def test_the_first_guess_in_play_is_that_of_training(world):
+@pytest.mark.parametrize("sharp", [False, True])
+def test_the_first_guess_in_play_is_that_of_training(world, sharp):
     frames = torch.from_numpy(some_clips(2, 6)).float() / 255
     vectors = torch.randn(2, 5, world.config.model.latent_action.codebook.latent_dim)
-    disturbed(world.latent_action)
-    expected = world.latent_action.predict(frames[:, :-1], vectors).clamp(0, 1)
+    model = disturbed(world.latent_action)
+    expected = model.predict(frames[:, :-1], vectors).clamp(0, 1)
     guess = FirstGuess(world)
+    if sharp:  # training knows the true next frame besides
+        decoded = model.decoder(model.decoder_input(frames[:, :-1], vectors))
+        expected = model.sharp_frames(frames[:, :-1], decoded).clamp(0, 1)
+        guess = FirstGuess(sharpened(world))
     for t in range(5):
         guess.append(frames[:, t], vectors[:, max(t - 1, 0) : t])
         if t > 1:  # frames of the prompt are shown, not predicted

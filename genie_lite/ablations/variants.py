@@ -59,7 +59,7 @@ def variant_config(config: Config, study: str, variant: str, seed: int | None = 
         model = dataclasses.replace(model, tokenizer=dataclasses.replace(model.tokenizer, **changes))  # type: ignore[arg-type]
     elif study == "latent-action":
         part_config = dataclasses.replace(model.latent_action, inputs=variant, shift=0, motion_input=False)  # type: ignore[arg-type]
-        dynamics = dataclasses.replace(dynamics, first_guess=False, sharp_guess=False)
+        dynamics = dataclasses.replace(dynamics, first_guess=False)
         model = dataclasses.replace(model, latent_action=part_config, dynamics=dynamics)
     elif study == "codes":
         codebook = dataclasses.replace(model.latent_action.codebook, num_codes=int(variant))
@@ -69,13 +69,7 @@ def variant_config(config: Config, study: str, variant: str, seed: int | None = 
         sampling = dataclasses.replace(sampling, temperature=float(variant))
     else:
         setting = {"past": variant} if study == "past" else {"past": "masked", "action_input": variant}
-        plain = {
-            "first_guess": False,
-            "sharp_guess": False,
-            "previous_input": False,
-            "merge": 1,
-            "action_input": "added",
-        }
+        plain = {"first_guess": False, "previous_input": False, "merge": 1, "action_input": "added"}
         dynamics = dataclasses.replace(dynamics, **(plain | setting))  # type: ignore[arg-type]
         model = dataclasses.replace(model, dynamics=dynamics)
     if seed is not None:

@@ -129,9 +129,7 @@ class DynamicsConfig:
     loss_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # fraction of the masked tokens in the loss (paper: 1)
     past: Literal["masked", "complete"] = "masked"  # past frames in training; complete: as in play (paper: masked)
     first_guess: bool = False  # also read the next frame as the latent action model predicts it (paper: false)
-    sharp_guess: bool = (
-        False  # with first_guess: it is moved by one displacement, not by the mean of all (paper: false)
-    )
+    sharp_guess: bool = False  # a first guess moves the frame by one displacement, not by the mean of all
     guess_likeness: bool = False  # with first_guess: tokens that look like the guess are likelier (paper: false)
     merge: Size = 1  # side of the squares of tokens that share a position in the transformer (paper: 1)
     token_start: Literal["random", "codebook"] = "random"  # initial token embeddings (paper: not stated)
@@ -144,9 +142,12 @@ class DynamicsConfig:
         )
         complete = self.past == "complete"
         require(complete or not self.first_guess, "first_guess", self.first_guess, "false, or past: complete")
-        for name in ("guess_likeness", "sharp_guess"):
-            setting = getattr(self, name)
-            require(self.first_guess or not setting, name, setting, "false, or first_guess: true")
+        require(
+            self.first_guess or not self.guess_likeness,
+            "guess_likeness",
+            self.guess_likeness,
+            "false, or first_guess: true",
+        )
         require(not (complete and self.previous_input), "previous_input", self.previous_input, "false, or past: masked")
         require(complete or self.merge == 1, "merge", self.merge, "1, or past: complete")
         require(

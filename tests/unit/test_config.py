@@ -90,10 +90,6 @@ def test_the_paper_preset_has_the_case_studys_sizes():
             {"model": {"dynamics": {"past": "complete", "guess_likeness": True}}},
             "model.dynamics.guess_likeness: found True, wanted false, or first_guess: true",
         ),
-        (
-            {"model": {"dynamics": {"past": "complete", "sharp_guess": True}}},
-            "model.dynamics.sharp_guess: found True, wanted false, or first_guess: true",
-        ),
         ({"training": {"dynamics": {"mirrored": 1.5}}}, "training.dynamics.mirrored: found 1.5, wanted .*1"),
         (
             {

@@ -58,7 +58,7 @@ class FirstGuess:
         return to_frames(self._frames[:, -1:], decoded).clamp(0, 1)
 
     def displacements(self) -> Tensor:
-        """Pixels down and right by which each latent action would move the hero now, [B, A, 2], on average."""
+        """Pixels down and right by which each latent action would move the hero now, [B, A, 2]."""
         assert self._frames is not None, "displacements: no frame was shown"
         codes = self.model.quantizer.codebook
         clips, count = len(self._frames), len(codes)
@@ -71,7 +71,7 @@ class FirstGuess:
         embedded = past + self.model.per_frame(frames, vectors, motion)[:, :, None]
         embedded = embedded.to(self.model._dtype(frames))
         decoded = newest_frame(self.model.decoder, embedded, self._cache.repeated(count, clips)).view_as(embedded)
-        return self.model.mean_displacements(decoded).view(clips, count, 2)
+        return self.model.pixels(decoded, sharp=self._sharp).view(clips, count, 2)
 
     def snapshot(self) -> Shown:
         """What `rewind` needs to undo the next `append`."""

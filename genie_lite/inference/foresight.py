@@ -44,5 +44,6 @@ class Foresight:
             choices = torch.arange(count, device=pixels.device).repeat(len(pixels))[:, None]  # [B · A, 1]
             vectors = model.quantizer.lookup(torch.cat([actions.repeat_interleave(count, 0), choices], dim=1))
             motion = model.motion(pixels).repeat_interleave(count, 0)
-            found = model.displacements(pixels.repeat_interleave(count, 0), vectors, motion)[:, -1]
+            sharp = self.model.config.model.dynamics.sharp_guess
+            found = model.displacements(pixels.repeat_interleave(count, 0), vectors, motion, sharp=sharp)[:, -1]
         return found.flip(-1).to(torch.float64).cpu().numpy().reshape(len(pixels), count, 2)

@@ -77,16 +77,20 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
         decoded = self.decoder(self.decoder_input(frames[:, :-1], action_vectors))
         return self.sharp_frames(frames[:, :-1], decoded, match_displacements(frames, self.reach))
 
-    def displacements(self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None) -> Tensor:
-        """How far the hero would move, down and right, on average, in pixels: [B, t, 2].
+    def displacements(
+        self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None, *, sharp: bool = False
+    ) -> Tensor:
+        """How far the hero would move, down and right, in pixels: [B, t, 2], on average, or if `sharp` most likely.
 
         frames are [B, t, H, W, C], action_vectors [B, t, latent_dim]; `motion` is as for `decoder_input`.
         """
-        return self.mean_displacements(self.decoder(self.decoder_input(frames, action_vectors, motion)))
+        return self.pixels(self.decoder(self.decoder_input(frames, action_vectors, motion)), sharp=sharp)
 
-    def mean_displacements(self, decoded: Tensor) -> Tensor:
+    def pixels(self, decoded: Tensor, *, sharp: bool = False) -> Tensor:
         """The same, [B, t, 2], of what the decoder made of the frames, [B, t, N, D]."""
         shifts = self.shifts(decoded)
+        if sharp:
+            return (shifts.argmax(dim=-1) - self.reach).to(shifts.dtype)
         steps = torch.arange(-self.reach, self.reach + 1, device=shifts.device, dtype=shifts.dtype)
         return (shifts * steps).sum(dim=-1)
 

@@ -515,10 +515,11 @@ def test_the_first_guess_in_play_is_that_of_training(world, sharp):
             torch.testing.assert_close(found[:, 0], expected[:, t], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("frames", [1, 3])
-def test_a_rollout_foresees_what_the_decoder_would_do_after_the_whole_window(world, monkeypatch, frames):
-    monkeypatch.setattr(world, "precision", "float32")
+@pytest.mark.parametrize(("frames", "sharp"), [(1, False), (3, False), (3, True)])
+def test_a_rollout_foresees_what_the_decoder_would_do_after_the_whole_window(world, monkeypatch, frames, sharp):
     disturbed(world.latent_action)
+    world = sharpened(world) if sharp else world
+    monkeypatch.setattr(world, "precision", "float32")
     prompt = some_clips(2, frames)
     rollout = world.rollout(prompt, maskgit_steps=2)
     shown = [*np.moveaxis(world.decode(world.encode(prompt)), 1, 0)]
@@ -531,7 +532,7 @@ def test_a_rollout_foresees_what_the_decoder_would_do_after_the_whole_window(wor
             pixels = torch.from_numpy(np.stack(shown, axis=1)).float() / 255
             with world.inference(), torch.inference_mode():
                 vectors = world.latent_action.quantizer.lookup(codes)
-                expected = world.latent_action.displacements(pixels, vectors)[:, -1].flip(-1)
+                expected = world.latent_action.displacements(pixels, vectors, sharp=sharp)[:, -1].flip(-1)
             np.testing.assert_allclose(found[:, choice], expected.double().numpy(), atol=0.05)
         shown.append(rollout.step(action))
         taken.append(np.array(action))
@@ -547,7 +548,9 @@ def test_a_world_with_a_prior_says_what_is_likely_next(world):
     assert Genie(load_config("tiny")).action_prior is None
 
 
-def test_foresight_is_the_displacement_that_the_decoder_predicts(world):
+@pytest.mark.parametrize("sharp", [False, True])
+def test_foresight_is_the_displacement_that_the_decoder_predicts(world, sharp):
+    world = sharpened(world) if sharp else world
     prompt = some_clips(2, 6)
     found = Foresight(world).motions(prompt)
     assert found.shape == (2, world.num_latent_actions, 2)
@@ -555,18 +558,23 @@ def test_foresight_is_the_displacement_that_the_decoder_predicts(world):
     with world.inference():
         codes = torch.cat([world.latent_action.encode(pixels), torch.full((2, 1), 3)], dim=1)
         vectors = world.latent_action.quantizer.lookup(codes)
-        expected = world.latent_action.displacements(pixels, vectors)[:, -1].flip(-1)
+        expected = world.latent_action.displacements(pixels, vectors, sharp=sharp)[:, -1].flip(-1)
     np.testing.assert_allclose(found[:, 3], expected.float().numpy(), atol=0.05)
     with pytest.raises(ValueError, match=r"latent_action\.shift"):
         Foresight(Genie(load_config("tiny")))
 
 
-def test_a_displacement_is_the_mean_of_its_distribution(latent_action, frames):
+def test_a_displacement_is_the_mean_of_its_distribution_or_its_peak(latent_action, frames):
+    vectors = torch.zeros(CLIPS, FRAMES, latent_action.quantizer.codebook.shape[1])
     with torch.no_grad():
         latent_action.to_shift.bias.zero_()
         latent_action.to_shift.bias.view(2, -1)[0, REACH + 5] = 50.0  # always five pixels down
-    found = latent_action.displacements(frames, torch.zeros(CLIPS, FRAMES, latent_action.quantizer.codebook.shape[1]))
+    found = latent_action.displacements(frames, vectors)
     torch.testing.assert_close(found, torch.tensor([5.0, 0.0]).expand(CLIPS, FRAMES, 2), atol=1e-3, rtol=0)
+    with torch.no_grad():
+        latent_action.to_shift.bias.view(2, -1)[0, REACH - 1] = 50.5  # or, a little likelier, one up
+    found = latent_action.displacements(frames, vectors, sharp=True)[..., 0]
+    assert (found == -1).all() and (latent_action.displacements(frames, vectors)[..., 0] > 0).all()
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,8 @@ class StageConfig:
     micro_batch: Size | None = None  # clips in memory at once, their gradients added up over a step; null: all
     frames: Annotated[int, Field(ge=2, le=2**20)] = 16  # frames per clip
     encoded_clips: CountOrZero = 0  # dynamics: clips encoded once, before training; 0: clips are encoded every step
+    own_past: Fraction = 0.0  # dynamics: share of the encoded clips that follow the world's own frames (paper: 0)
+    own_past_frames: Count = 4  # with own_past: most frames of its own in a row, before a true one
     frame_stride: Size = 1  # stored frames from one frame of a clip to the next
     mirrored: Fraction = 0.0  # share of the clips that are shown mirrored, left for right (paper: 0)
     optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices of the blocks, adamw for the rest
@@ -92,6 +94,7 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         require(self.min_lr <= self.max_lr, "min_lr", self.min_lr, f"max_lr ({self.max_lr}) or less")
+        require(not self.own_past or self.encoded_clips > 0, "own_past", self.own_past, "0, or encoded_clips above 0")
 
 
 @checked
@@ -129,3 +132,12 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self) -> None:
+        own_past = self.training.dynamics.own_past
+        require(
+            not own_past or self.model.dynamics.past == "complete",
+            "training.dynamics.own_past",
+            own_past,
+            "0, or model.dynamics.past: complete",
+        )

@@ -65,10 +65,14 @@ class CompletePastDynamicsModel(ExtendedDynamicsModel):
         action_vectors: Tensor,
         generator: torch.Generator | None = None,
         guesses: Tensor | None = None,
+        past: Tensor | None = None,
     ) -> tuple[DynamicsOutput, Tensor]:
-        """What `forward` returns, and log-probabilities [B, T-1, A] of the action after each frame but the last."""
+        """What `forward` returns, and log-probabilities [B, T-1, A] of the action after each frame but the last.
+
+        `past` [B, T, N] is read as the complete frames in place of `tokens`, which stay what is to be predicted.
+        """
         masked = self.draw_mask(tokens, generator)[:, 1:]
-        past = corrupt(tokens, self.corruption, generator)[:, :-1]
+        past = corrupt(tokens if past is None else past, self.corruption, generator)[:, :-1]
         counted = masked
         if self.loss_share < 1:
             draw = torch.rand(masked.shape, device=tokens.device, generator=generator)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from genie_lite.data import FrameDataset, mirror
 from genie_lite.models import GenieModel
 from genie_lite.models.shift_latent_action import ShiftLatentActionModel
 from genie_lite.nn import autocast
+from genie_lite.training.own_past import ages_of_pasts, own_past
 
 AT_ONCE = 16  # clips encoded together
 
@@ -27,39 +29,48 @@ class EncodedClips(NamedTuple):
     tokens: Tensor  # int64 [B, T, N]
     latent_actions: Tensor  # int64 [B, T-1]
     guesses: Tensor | None  # first guesses of frames 2 .. T, [B, T-1, H, W, C] in [0, 1]; None if the model reads none
+    past: Tensor | None = None  # int64 [B, T, N], read as the past in place of `tokens`; None: the same
 
 
 @torch.no_grad()
-def encode_clips(model: GenieModel, frames: Tensor) -> EncodedClips:
-    """Encoded clips of frames [B, T, H, W, C] in [0, 1]; with first guesses if the dynamics model reads them."""
+def encode_clips(
+    model: GenieModel, frames: Tensor, make_past: Callable[[Tensor, Tensor], Tensor] | None = None
+) -> EncodedClips:
+    """Encoded clips of frames [B, T, H, W, C] in [0, 1]; with first guesses if the dynamics model reads them.
+
+    `make_past` may make another past, [B, T, N], of their tokens and latent actions.
+    """
     tokens = model.tokenizer.encode(frames)
     actions = model.latent_action.encode(model.latent_action_inputs(frames, tokens))
-    return with_guesses(model, tokens, actions)
+    return with_guesses(model, tokens, actions, make_past(tokens, actions) if make_past else None)
 
 
 @torch.no_grad()
-def with_guesses(model: GenieModel, tokens: Tensor, actions: Tensor) -> EncodedClips:
+def with_guesses(model: GenieModel, tokens: Tensor, actions: Tensor, past: Tensor | None = None) -> EncodedClips:
     """Encoded clips of tokens [B, T, N] and latent actions [B, T-1]; with first guesses if they are read.
 
-    Guesses are made as in play, of frames as the tokenizer's decoder shows them. A sharp guess alone knows more: it
-    moves the frame as far as the true one moved, so that the model learns to follow the guess.
+    Guesses are made as in play, of frames as the tokenizer's decoder shows them: those of the `past` [B, T, N], if it
+    is given. A sharp guess alone knows more: it moves the frame as far as the true one moved, so that the model learns
+    to follow the guess.
     """
     settings, latent_action = model.config.model.dynamics, model.latent_action
     if not settings.first_guess:
-        return EncodedClips(tokens, actions, None)
+        return EncodedClips(tokens, actions, None, past)
     vectors = latent_action.quantizer.lookup(actions)
+    shown = model.tokenizer.decode((tokens if past is None else past)[:, :-1])
     if settings.sharp_guess:
         assert isinstance(latent_action, ShiftLatentActionModel)
-        guesses = latent_action.predict_sharply(model.tokenizer.decode(tokens), vectors)
+        guesses = latent_action.predict_sharply(shown, vectors, model.tokenizer.decode(tokens)[:, 1:])
     else:
-        guesses = latent_action.predict(model.tokenizer.decode(tokens[:, :-1]), vectors)
-    return EncodedClips(tokens, actions, guesses.float().clamp(0, 1))
+        guesses = latent_action.predict(shown, vectors)
+    return EncodedClips(tokens, actions, guesses.float().clamp(0, 1), past)
 
 
 class EncodedVideos:
     """`stage.encoded_clips` clips of a dataset, drawn at random, encoded and kept in memory and in `file`.
 
-    A resumed run reads them from `file` in place of encoding them again.
+    The past of a share `stage.own_past` of them is what `model` makes of it. A resumed run reads them from `file` in
+    place of encoding them again.
     """
 
     def __init__(
@@ -77,7 +88,8 @@ class EncodedVideos:
         """The clips with these numbers, int64 [B], on the device of `numbers`."""
         rows = {name: tensor[numbers.cpu()].to(numbers.device) for name, tensor in self._clips.items()}
         guesses = rows["guesses"].float() / 255 if "guesses" in rows else None
-        return EncodedClips(rows["tokens"].long(), rows["latent_actions"].long(), guesses)
+        past = rows["past"].long() if "past" in rows else None
+        return EncodedClips(rows["tokens"].long(), rows["latent_actions"].long(), guesses, past)
 
 
 class NumberLoader:
@@ -117,14 +129,23 @@ def _encode(model: GenieModel, dataset: FrameDataset, stage: StageConfig, progre
     starts = dataset.draw_clips(starts, count, rng, again=False)
     to_mirror = rng.random(count) < stage.mirrored
     device, parts = next(model.parameters()).device, []
+    ages = ages_of_pasts(stage, count).to(device)
     for first in tqdm(
         range(0, count, AT_ONCE), desc=f"encoding {count} clips, {AT_ONCE} at once", disable=not progress
     ):
         now = slice(first, first + AT_ONCE)
         clips = mirror(dataset.read_clips(starts[now], stage.frames, stage.frame_stride), to_mirror[now])
         with torch.inference_mode(), autocast(device, stage.precision):
-            found = encode_clips(model, torch.from_numpy(clips).to(device).float() / 255)
+            make_past = None
+            if stage.own_past:
+                some = ages[first : first + AT_ONCE]
+                make_past = functools.partial(
+                    own_past, model, ages=some, seed=stage.seed, precision=stage.precision
+                )
+            found = encode_clips(model, torch.from_numpy(clips).to(device).float() / 255, make_past)
         part = {"tokens": found.tokens.to(torch.int32), "latent_actions": found.latent_actions.to(torch.int16)}
+        if found.past is not None:
+            part["past"] = found.past.to(torch.int32)
         if found.guesses is not None:
             part["guesses"] = (found.guesses * 255).round().to(torch.uint8)
         parts.append({name: tensor.cpu() for name, tensor in part.items()})

@@ -45,7 +45,7 @@ def dynamics_losses(genie: GenieModel, clips: EncodedClips) -> Losses:
     if not isinstance(model, CompletePastDynamicsModel):
         loss = model(clips.tokens, vectors).loss
         return {"loss": loss, "cross_entropy": loss.detach()}
-    output, prior = model.losses(clips.tokens, vectors, guesses=clips.guesses)
+    output, prior = model.losses(clips.tokens, vectors, guesses=clips.guesses, past=clips.past)
     surprise = F.nll_loss(prior.flatten(0, 1), clips.latent_actions.flatten())
     loss = output.loss + PRIOR_WEIGHT * surprise
     return {"loss": loss, "cross_entropy": output.loss.detach(), "prior_cross_entropy": surprise.detach()}

@@ -103,7 +103,8 @@ def train_genie(
     parts ("latent_action",) trains that model alone, ("dynamics",) the dynamics model with the latent actions of the
     given Genie: no gradient flows between the two, so the paper's joint phase may be taken in halves. `start` is a
     Genie, or its checkpoint folder, whose models to begin with instead of random weights: for videos of another game,
-    or for more latent actions than it had (VectorQuantizer.start_from).
+    or for more latent actions than it had (VectorQuantizer.start_from). With `own_past` in the settings, the dynamics
+    model also begins with it the frames that it then learns to go on from.
 
     `prepare`, which is called with each of `parts`, `run_dir`, processes and errors are as for `train_tokenizer`.
     """
@@ -112,6 +113,11 @@ def train_genie(
     distributed.join()
     run_dir, joint = Path(run_dir), len(set(parts)) == 2
     stage = config.training.genie if joint else getattr(config.training, parts[0])
+    if stage.own_past and list(parts) == ["dynamics"] and start is None:
+        raise ValueError(
+            f"start: found None, wanted a trained world: training.dynamics.own_past is {stage.own_past}, and an "
+            "untrained model makes no frames to learn from; train without own_past first, then go on from that world"
+        )
     base = loaded(tokenizer)
     torch.manual_seed(stage.seed)
     genie = with_fresh_parts(config, base, parts)
@@ -191,7 +197,10 @@ def _encoded(genie: Genie, dataset: FrameDataset, stage: StageConfig, run_dir: P
     if distributed.rank() == 0:
         if newest_state(run_dir / "state") is None:
             file.unlink(missing_ok=True)
+        home = next(genie.dynamics.parameters()).device
+        genie.dynamics.to(genie.device)  # with `own_past` it makes frames
         EncodedVideos(genie, dataset, stage, file, progress=progress)
+        genie.dynamics.to(home)
     distributed.wait()
     return EncodedVideos(genie, dataset, stage, file, progress=progress)
 

@@ -110,6 +110,7 @@ class Genie(GenieModel):
         *,
         maskgit_steps: int | None = None,
         temperature: float | None = None,
+        min_p: float | None = None,
         seed: int = 0,
     ) -> np.ndarray:
         """Play latent actions [B, T] from prompt frames [B, T0, H, W, C]: the T new frames, uint8 [B, T, H, W, C].
@@ -120,7 +121,7 @@ class Genie(GenieModel):
         single = actions.ndim == 1
         if single:
             prompt, actions = prompt[None] if prompt.ndim == 4 else prompt, actions[None]
-        rollout = self.rollout(prompt, maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
+        rollout = self.rollout(prompt, maskgit_steps=maskgit_steps, temperature=temperature, min_p=min_p, seed=seed)
         frames = [rollout.step(actions[:, t]) for t in range(actions.shape[1])]
         video = np.stack(frames, axis=1) if frames else np.zeros((len(actions), 0, *rollout.frame.shape[1:]), np.uint8)
         return video[0] if single else video
@@ -131,10 +132,11 @@ class Genie(GenieModel):
         *,
         maskgit_steps: int | None = None,
         temperature: float | None = None,
+        min_p: float | None = None,
         seed: int = 0,
     ) -> Rollout:
         """Worlds to be played a step at a time, one for each prompt [B, T, H, W, C]. None: the world's own setting."""
-        chosen: dict[str, Any] = {"maskgit_steps": maskgit_steps, "temperature": temperature}
+        chosen: dict[str, Any] = {"maskgit_steps": maskgit_steps, "temperature": temperature, "min_p": min_p}
         chosen = {name: value for name, value in chosen.items() if value is not None}
         sampling = dataclasses.replace(self.config.sampling, **chosen)
         return Rollout(

@@ -22,7 +22,7 @@ from tyro.extras import SubcommandApp
 
 from genie_lite.config import STAGE_BEFORE, STAGES, Config, ConfigError, Stage, load_config, parse_overrides, presets
 from genie_lite.config.errors import checked
-from genie_lite.config.fields import Count, Number, Seed, Size
+from genie_lite.config.fields import Count, Fraction, Number, Seed, Size
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
@@ -40,6 +40,7 @@ Folder = Annotated[Path, arg(metavar="FOLDER")]
 Checkpoint = Annotated[str | None, arg(metavar="CHECKPOINT")]
 OptionalCount = Annotated[Count | None, arg(metavar="N")]
 OptionalNumber = Annotated[Number | None, arg(metavar="X")]
+OptionalFraction = Annotated[Fraction | None, arg(metavar="X")]
 Picture = Annotated[str | None, arg(metavar="PICTURE")]
 File = Annotated[Path | None, arg(metavar="FILE")]
 
@@ -298,6 +299,7 @@ class Play(Command):
     prompt: Picture = None  # where play starts (None: at a frame of the shipped videos)
     maskgit_steps: OptionalCount = None  # passes per frame (None: the world's own)
     temperature: OptionalNumber = None  # of sampling; 0 is greedy (None: the world's own)
+    min_p: OptionalFraction = None  # leave out codes under this share of the likeliest one (None: the world's own)
     seed: Seed = 0  # of everything drawn
 
     def run(self) -> None:
@@ -311,7 +313,12 @@ class Play(Command):
             raise ConfigError(f"actions: found {self.actions!r}, wanted {wanted}") from None
         genie = genie_lite.load(self.checkpoint)
         session = PlaySession(
-            genie, self.prompt, maskgit_steps=self.maskgit_steps, temperature=self.temperature, seed=self.seed
+            genie,
+            self.prompt,
+            maskgit_steps=self.maskgit_steps,
+            temperature=self.temperature,
+            min_p=self.min_p,
+            seed=self.seed,
         )
         for latent_action in latent_actions:
             session.step(latent_action)

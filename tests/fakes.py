@@ -52,9 +52,15 @@ class FakeGenie:
         self.card: dict = {}
 
     def rollout(
-        self, prompt_frames: np.ndarray, *, maskgit_steps: int | None = None, temperature: float | None = None, seed=0
+        self,
+        prompt_frames: np.ndarray,
+        *,
+        maskgit_steps: int | None = None,
+        temperature: float | None = None,
+        min_p: float | None = None,
+        seed: int = 0,
     ) -> FakeRollout:
-        chosen = {"maskgit_steps": maskgit_steps, "temperature": temperature}
+        chosen = {"maskgit_steps": maskgit_steps, "temperature": temperature, "min_p": min_p}
         chosen = {name: value for name, value in chosen.items() if value is not None}
         return FakeRollout(np.asarray(prompt_frames), dataclasses.replace(self.config.sampling, **chosen), seed)
 

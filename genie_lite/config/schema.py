@@ -118,6 +118,7 @@ class SamplingConfig:
 
     maskgit_steps: Count = 25  # passes per frame
     temperature: Number = 1.0  # of the softmax over the codes; 0: greedy
+    min_p: Fraction = 0.0  # codes less likely than this share of the likeliest one are never drawn (paper: 0)
     schedule: Literal["cosine", "linear"] = "cosine"  # how the number of masked tokens falls from step to step
     ordering: Literal["random", "confidence"] = "random"  # which tokens are kept first
 

@@ -146,6 +146,7 @@ def evaluate_genie(
         "t": t,
         "maskgit_steps": sampling.maskgit_steps if maskgit_steps is None else maskgit_steps,
         "temperature": sampling.temperature if temperature is None else temperature,
+        "min_p": sampling.min_p,
         "seed": seed,
     }
     actions = [action.to_dict() for action in describe_motion(codes, motion, num_actions=num_actions)]

@@ -42,6 +42,7 @@ def play_test(
     prompt_frames: int = 4,
     maskgit_steps: int | None = None,
     temperature: float | None = None,
+    min_p: float | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> PlayTest:
@@ -69,7 +70,13 @@ def play_test(
     finally:
         game.close()
 
-    sampling: dict[str, Any] = {"maskgit_steps": maskgit_steps, "temperature": temperature, "seed": seed}
+    own = genie.config.sampling
+    sampling: dict[str, Any] = {
+        "maskgit_steps": maskgit_steps or own.maskgit_steps,
+        "temperature": own.temperature if temperature is None else temperature,
+        "min_p": own.min_p if min_p is None else min_p,
+        "seed": seed,
+    }
     ignored = ["mashed keys"] if "mashed keys" in runs else []
     total = sum(run.game.shape[0] * run.game.shape[1] for run in [*runs.values(), *(runs[name] for name in ignored)])
 
@@ -110,9 +117,7 @@ def play_test(
             "prompt_frames": prompt_frames,
             "action_repeat": genie.config.data.action_repeat,
             "prior": getattr(controller, "prior", None) is not None,
-            "maskgit_steps": maskgit_steps or genie.config.sampling.maskgit_steps,
-            "temperature": genie.config.sampling.temperature if temperature is None else temperature,
-            "seed": seed,
+            **sampling,
         },
         {name: _strip(runs[name], worlds[name]) for name in chosen},
     )
@@ -127,6 +132,7 @@ def play_keys(
     length: int = 0,
     maskgit_steps: int | None = None,
     temperature: float | None = None,
+    min_p: float | None = None,
     seed: int = 0,
     bar: Any = None,
 ) -> np.ndarray:
@@ -139,7 +145,9 @@ def play_keys(
     for first in range(0, len(prompts), AT_ONCE):
         part = slice(first, first + AT_ONCE)
         rng = np.random.default_rng([seed, first])
-        rollout = genie.rollout(prompts[part], maskgit_steps=maskgit_steps, temperature=temperature, seed=seed)
+        rollout = genie.rollout(
+            prompts[part], maskgit_steps=maskgit_steps, temperature=temperature, min_p=min_p, seed=seed
+        )
         past = prompts[part]
         for t in range(length):
             at_hand = {"rollout": rollout} if getattr(controller, "reads_rollout", False) else {}

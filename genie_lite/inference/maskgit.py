@@ -72,6 +72,7 @@ def sample_at_random(
             now = slice(after, before)
             features = frame_features(model, tokens, context, cache, rows[:, now].flatten())
             logits = model.to_logits(features).float().unflatten(0, (batch, -1))  # [B, before - after, K]
+            logits = without_rare(logits, sampling.min_p)  # 0, the default, leaves all of them
             tokens = tokens.scatter(1, order[:, now], draw_tokens(logits, sampling.temperature, points[:, now]))
         history.append(tokens)
     return history
@@ -97,6 +98,7 @@ def sample_by_confidence(
         if after < before:
             features = frame_features(model, tokens, context, cache)
             logits = model.to_logits(features).float().view(*tokens.shape, -1)  # [B, N, K]
+            logits = without_rare(logits, sampling.min_p)
             noise = 1 - step / sampling.maskgit_steps
             masked = tokens == model.mask_token
             chosen, drawn = most_confident(logits, masked, before - after, sampling.temperature, noise, generator)
@@ -126,6 +128,18 @@ def masked_after(step: int, steps: int, count: int, schedule: str) -> int:
     return 0 if step >= steps else min(math.floor(left * count), count - 1)
 
 
+def without_rare(logits: Tensor, min_p: float) -> Tensor:
+    """Logits [..., K] with -inf for codes that are less likely than `min_p` times the likeliest one.
+
+    This is min-p sampling (Nguyen et al., arXiv 2407.01082; not in the paper). Where the model is sure, few codes are
+    left; where it is not, many are. Likelihoods are the model's own, at temperature 1, so that the temperature does not
+    change which codes are left, only how often each is drawn.
+    """
+    if not min_p:
+        return logits
+    return logits.masked_fill(logits < logits.amax(dim=-1, keepdim=True) + math.log(min_p), -math.inf)
+
+
 def draw_tokens(logits: Tensor, temperature: float, points: Tensor) -> Tensor:
     """Sample a token for each position from logits [..., K]: tokens [...].
 
@@ -134,7 +148,8 @@ def draw_tokens(logits: Tensor, temperature: float, points: Tensor) -> Tensor:
     if temperature == 0:
         return logits.argmax(dim=-1)
     cumulative = (logits / temperature).softmax(dim=-1).cumsum(dim=-1)
-    tokens = torch.searchsorted(cumulative, points[..., None] * cumulative[..., -1:])
+    points = points[..., None].clamp_min(1e-9)  # at 0 the first code would be drawn, however unlikely
+    tokens = torch.searchsorted(cumulative, points * cumulative[..., -1:])
     return tokens[..., 0].clamp_max(logits.shape[-1] - 1)
 
 

@@ -33,7 +33,7 @@ class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     world: a trained Genie, a shipped name, or a checkpoint folder. dataset: where `reset` draws prompts from; None
     takes the shipped sample. prompt: start every episode from this one instead.
-    maskgit_steps, temperature: as in `genie.generate`.
+    maskgit_steps, temperature, min_p: as in `genie.generate`.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 8}
@@ -46,6 +46,7 @@ class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
         prompt: Any = None,
         maskgit_steps: int | None = None,
         temperature: float | None = None,
+        min_p: float | None = None,
         render_mode: str | None = None,
     ) -> None:
         if render_mode not in (None, "rgb_array"):
@@ -54,7 +55,7 @@ class GenieEnv(gymnasium.Env[np.ndarray, np.int64]):
         self.genie = genie
         self.render_mode = render_mode
         self._prompt, self._dataset = prompt, dataset
-        self._sampling = {"maskgit_steps": maskgit_steps, "temperature": temperature}
+        self._sampling = {"maskgit_steps": maskgit_steps, "temperature": temperature, "min_p": min_p}
         self._prompts: Prompts | None = None
         self.session: PlaySession | None = None
         shape = (*genie.frame_size, genie.config.model.channels)

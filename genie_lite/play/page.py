@@ -84,6 +84,7 @@ def action_loops(session: PlaySession, prompt: np.ndarray, actions: Sequence[int
         np.repeat(prompt[None], len(actions), axis=0),
         maskgit_steps=min(PREVIEW_STEPS, session.maskgit_steps),
         temperature=session.temperature,
+        min_p=session.min_p,
         seed=session.seed,
     )
     videos = np.stack([rollout.step(np.array(actions)).copy() for _ in range(PREVIEW_FRAMES)], axis=1)

@@ -33,7 +33,7 @@ class PlaySession:
     prompt: where play starts: frames uint8 [H, W, C] or [T, H, W, C] of the world's size, or any picture that
     `fit_image` takes (it is fitted); None takes a frame of the shipped sample.
     controller: turns keys into latent actions for `press`; None takes the world's own.
-    maskgit_steps, temperature: as in `genie.generate`; None takes the world's own settings.
+    maskgit_steps, temperature, min_p: as in `genie.generate`; None takes the world's own settings.
     seed: 0 or more; it decides every frame, together with the prompt and the latent actions.
     Raises PromptError for a prompt that cannot be used. Threads may share a session: calls take turns. An interrupt
     (Ctrl-C) takes effect between calls, never inside one.
@@ -47,6 +47,7 @@ class PlaySession:
         controller: KeyController | None = None,
         maskgit_steps: int | None = None,
         temperature: float | None = None,
+        min_p: float | None = None,
         seed: int = 0,
     ) -> None:
         sampling = genie.config.sampling
@@ -55,6 +56,7 @@ class PlaySession:
         steps = sampling.maskgit_steps if maskgit_steps is None else maskgit_steps
         self._maskgit_steps = _whole("maskgit_steps", steps, 1)
         self._temperature = sampling.temperature if temperature is None else temperature
+        self._min_p = sampling.min_p if min_p is None else min_p
         self._lock = threading.RLock()
         if controller is not None:
             self.controller = controller
@@ -125,7 +127,11 @@ class PlaySession:
         seed = self.seed if seed is None else _whole("seed", seed, 0, MAX_SEED)
         with self._lock:
             rollout = self.genie.rollout(
-                frames[None], maskgit_steps=self._maskgit_steps, temperature=self._temperature, seed=seed
+                frames[None],
+                maskgit_steps=self._maskgit_steps,
+                temperature=self._temperature,
+                min_p=self._min_p,
+                seed=seed,
             )
             with interrupts_postponed():
                 self._rollout, self.seed, self.prompt = rollout, seed, frames
@@ -208,6 +214,11 @@ class PlaySession:
     def temperature(self) -> float:
         """Sampling temperature, 0 (greedy) or more."""
         return self._temperature
+
+    @property
+    def min_p(self) -> float:
+        """Codes less likely than this share of the likeliest one are never drawn, 0 (none left out) to 1."""
+        return self._min_p
 
     def _checked(self, latent_action: Any) -> int:
         count = self.num_latent_actions

@@ -41,7 +41,7 @@ class PlayWidget(PlayerView):
     sample. actions: what `describe_actions` returned, or its JSON file; None looks in the world's card, and without
     any the latent actions are plain numbers. scale: screen pixels per frame pixel at most.
     gif_folder: where "Save GIF" writes.
-    Further options (prompt, controller, maskgit_steps, temperature, seed) go to PlaySession.
+    Further options (prompt, controller, maskgit_steps, temperature, min_p, seed) go to PlaySession.
 
     `press("right")`, `act(3)`, `undo()` and the other methods do what the controls in the browser do.
     """

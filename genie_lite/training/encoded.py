@@ -139,9 +139,7 @@ def _encode(model: GenieModel, dataset: FrameDataset, stage: StageConfig, progre
             make_past = None
             if stage.own_past:
                 some = ages[first : first + AT_ONCE]
-                make_past = functools.partial(
-                    own_past, model, ages=some, seed=stage.seed, precision=stage.precision
-                )
+                make_past = functools.partial(own_past, model, ages=some, seed=stage.seed, precision=stage.precision)
             found = encode_clips(model, torch.from_numpy(clips).to(device).float() / 255, make_past)
         part = {"tokens": found.tokens.to(torch.int32), "latent_actions": found.latent_actions.to(torch.int16)}
         if found.past is not None:

@@ -190,7 +190,7 @@ class CommandLine(Border):
             case 3:
                 play = ["play", either(world, odds=0.9), "--actions", either("0", "0,1,2"), "--out", f"{out}.gif"]
                 play += ["--prompt", either(self.home / "picture.png", odds=0.9)]
-                option = str(rng.choice(["--maskgit-steps", "--temperature", "--seed"]))
+                option = str(rng.choice(["--maskgit-steps", "--temperature", "--min-p", "--seed"]))
                 return [*play, option, either("1", "0", "0.5", "1000000")]
             case 4:
                 evaluate = ["evaluate", either(world, odds=0.9), "--data", either(videos, world, self.home / "empty")]

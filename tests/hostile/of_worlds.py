@@ -173,7 +173,7 @@ class Sessions(Border):
         session: list[PlaySession] = []
         options: dict[str, Any] = {"maskgit_steps": 1}
         if rng.random() < 0.5:
-            options[str(rng.choice(["maskgit_steps", "temperature", "seed"]))] = value(rng)
+            options[str(rng.choice(["maskgit_steps", "temperature", "min_p", "seed"]))] = value(rng)
         prompt = PROMPT if rng.random() < 0.7 else value(rng)
         yield lambda: session.append(PlaySession(self.genie, PROMPT if prompt is None else prompt, **options))
         if not session:
@@ -234,7 +234,7 @@ class Environments(Border):
         made: list[GenieEnv] = []
         options: dict[str, Any] = {"maskgit_steps": 1, "dataset": self.frames}
         if rng.random() < 0.5:
-            names = ["maskgit_steps", "temperature", "prompt", "render_mode"]
+            names = ["maskgit_steps", "temperature", "min_p", "prompt", "render_mode"]
             options[str(rng.choice(names))] = value(rng)
         texts = [text for text in VALUES if isinstance(text, str) and text != "laptop"]
         world = self.genie if rng.random() < 0.9 else texts[rng.integers(len(texts))]

@@ -164,7 +164,10 @@ STAGE = "training.tokenizer."
         STAGE + "seed": (-1,),
         STAGE + "sample_every": (-1,),
         STAGE + "checkpoint_every_minutes": (-1, NAN),
+        STAGE + "own_past": (-0.1, 1.1, NAN),
+        STAGE + "own_past_frames": (0,),
         "sampling.temperature": (-1, INF, NAN),
+        "sampling.min_p": (-0.1, 1.1, NAN),
     }.items(),
 )
 def test_values_that_no_run_can_use_are_refused_by_their_key(key, values):

@@ -126,11 +126,13 @@ def test_the_solution_of_notebook_04_trains_the_numbers_of_the_package(kind: str
 
 
 @pytest.mark.parametrize("ordering", ["random", "confidence"])
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_the_step_of_notebook_05_plays_the_frames_of_the_package(ordering: str, temperature: float) -> None:
+@pytest.mark.parametrize(("temperature", "min_p"), [(0.0, 0.0), (1.0, 0.0), (1.0, 0.2)])
+def test_the_step_of_notebook_05_plays_the_frames_of_the_package(
+    ordering: str, temperature: float, min_p: float
+) -> None:
     genie = genie_lite.load("laptop", device="cpu")
     genie.precision = "float32"
-    sampling = dataclasses.replace(genie.config.sampling, ordering=ordering, temperature=temperature)
+    sampling = dataclasses.replace(genie.config.sampling, ordering=ordering, temperature=temperature, min_p=min_p)
     genie.config = dataclasses.replace(genie.config, sampling=sampling)
     dataset = sample_dataset("test")
     prompt = dataset.read_clips(dataset.clip_starts(2)[[0, 50]], 2)

@@ -12,7 +12,14 @@ from genie_lite import load_config, machine
 from genie_lite.api import Genie
 from genie_lite.config import SamplingConfig, TransformerConfig
 from genie_lite.inference import KVCache, compute, maskgit
-from genie_lite.inference.maskgit import draw_tokens, masked_after, most_confident, sample_frame
+from genie_lite.inference.maskgit import (
+    draw_tokens,
+    draw_with_confidence,
+    masked_after,
+    most_confident,
+    sample_frame,
+    without_rare,
+)
 from genie_lite.inference.one_frame import newest_frame, remember
 from genie_lite.inference.rollout import frame_seed, prompt_hash
 from genie_lite.nn import STTransformer
@@ -143,6 +150,35 @@ def test_tokens_are_drawn_with_their_probabilities():
         wanted = (logits[0] / temperature).softmax(0)
         torch.testing.assert_close(tokens.bincount(minlength=3) / 200_000, wanted, atol=0.005, rtol=0)
     assert (draw_tokens(logits, 0, torch.rand(200_000)) == 2).all()
+
+
+def test_codes_far_less_likely_than_the_likeliest_are_never_drawn():
+    """The cut-off is at temperature 1, whatever the temperature; those left keep their odds."""
+    shares = torch.tensor([0.0, 0.04, 0.06, 0.3, 0.6])
+    logits = without_rare(shares.log(), 0.1).expand(200_000, 5)
+    points = torch.rand(200_000, generator=torch.Generator().manual_seed(0))
+    points[:2] = torch.tensor([0.0, 1 - 2**-24])
+    for temperature in (0.5, 1.0, 20.0):
+        found = draw_tokens(logits, temperature, points).bincount(minlength=5) / 200_000
+        assert (found[:2] == 0).all()
+        wanted = shares[2:] ** (1 / temperature)
+        torch.testing.assert_close(found[2:], wanted / wanted.sum(), atol=0.005, rtol=0)
+    assert torch.equal(without_rare(shares.log(), 1.0).isfinite(), torch.tensor([False] * 4 + [True]))
+    assert without_rare(logits, 0.0) is logits
+    drawn, confidence = draw_with_confidence(logits[:100], 1.0)
+    assert drawn.min() >= 2 and confidence.isfinite().all()
+
+
+@pytest.mark.parametrize("ordering", ["random", "confidence"])
+def test_a_cut_off_of_1_leaves_the_likeliest_code_alone(genie, videos, monkeypatch, ordering):
+    monkeypatch.setattr(genie, "config", dataclasses.replace(genie.config, sampling=SamplingConfig(ordering=ordering)))
+    options = {"maskgit_steps": 1, "seed": 3}
+    greedy = genie.generate(videos[:, :2], [[0, 1], [2, 0]], temperature=0.0, **options)
+    assert np.array_equal(genie.generate(videos[:, :2], [[0, 1], [2, 0]], min_p=1.0, **options), greedy)
+    assert not np.array_equal(genie.generate(videos[:, :2], [[0, 1], [2, 0]], **options), greedy)
+    settings = dataclasses.replace(genie.config, sampling=dataclasses.replace(genie.config.sampling, min_p=1.0))
+    monkeypatch.setattr(genie, "config", settings)
+    assert np.array_equal(genie.generate(videos[:, :2], [[0, 1], [2, 0]], **options), greedy)
 
 
 @pytest.mark.parametrize("ordering", ["random", "confidence"])

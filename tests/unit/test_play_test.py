@@ -133,7 +133,7 @@ class Frozen:
 
     def __init__(self) -> None:
         self.config = SimpleNamespace(
-            data=load_config("laptop").data, sampling=SimpleNamespace(maskgit_steps=1, temperature=1.0)
+            data=load_config("laptop").data, sampling=SimpleNamespace(maskgit_steps=1, temperature=1.0, min_p=0.0)
         )
 
     def encode(self, frames: np.ndarray) -> np.ndarray:

@@ -10,7 +10,13 @@ from genie_lite.api import Genie
 from genie_lite.config import SamplingConfig
 from genie_lite.course.yours import Answer, part, replace_method
 from genie_lite.inference import KVCache
-from genie_lite.inference.maskgit import draw_tokens, draw_with_confidence, masked_counts, masked_frame
+from genie_lite.inference.maskgit import (
+    draw_tokens,
+    draw_with_confidence,
+    masked_counts,
+    masked_frame,
+    without_rare,
+)
 from genie_lite.inference.one_frame import frame_features
 from genie_lite.models import DynamicsModel
 
@@ -55,7 +61,7 @@ def one_step(model: Genie, answer: Answer) -> None:
         for step, (before, after) in enumerate(steps, start=1):
             if after < before:
                 features = frame_features(model, tokens, context, cache)
-                logits = model.to_logits(features).float().view(*tokens.shape, -1)
+                logits = without_rare(model.to_logits(features).float().view(*tokens.shape, -1), sampling.min_p)
                 if sampling.ordering == "random":
                     drawn, score = draw_tokens(logits, sampling.temperature, points), order
                 else:

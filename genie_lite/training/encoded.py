@@ -18,7 +18,7 @@ from genie_lite.data import FrameDataset, mirror
 from genie_lite.models import GenieModel
 from genie_lite.models.shift_latent_action import ShiftLatentActionModel
 from genie_lite.nn import autocast
-from genie_lite.training.own_past import ages_of_pasts, own_past
+from genie_lite.training.own_past import own_past, wanted_in_stage
 
 AT_ONCE = 16  # clips encoded together
 
@@ -129,7 +129,7 @@ def _encode(model: GenieModel, dataset: FrameDataset, stage: StageConfig, progre
     starts = dataset.draw_clips(starts, count, rng, again=False)
     to_mirror = rng.random(count) < stage.mirrored
     device, parts = next(model.parameters()).device, []
-    ages = ages_of_pasts(stage, count).to(device)
+    wanted = wanted_in_stage(stage, count).to(device)
     for first in tqdm(
         range(0, count, AT_ONCE), desc=f"encoding {count} clips, {AT_ONCE} at once", disable=not progress
     ):
@@ -138,8 +138,8 @@ def _encode(model: GenieModel, dataset: FrameDataset, stage: StageConfig, progre
         with torch.inference_mode(), autocast(device, stage.precision):
             make_past = None
             if stage.own_past:
-                some = ages[first : first + AT_ONCE]
-                make_past = functools.partial(own_past, model, ages=some, seed=stage.seed, precision=stage.precision)
+                some = wanted[first : first + AT_ONCE]
+                make_past = functools.partial(own_past, model, wanted=some, seed=stage.seed, precision=stage.precision)
             found = encode_clips(model, torch.from_numpy(clips).to(device).float() / 255, make_past)
         part = {"tokens": found.tokens.to(torch.int32), "latent_actions": found.latent_actions.to(torch.int16)}
         if found.past is not None:

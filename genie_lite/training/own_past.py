@@ -2,8 +2,11 @@
 
 A dynamics model that is trained on true pasts alone never sees its own mistakes, yet in play its past is made of them.
 Here a trained world plays the latent actions of a clip, and the frames that it makes are the past that the model reads,
-while the tokens to predict stay the true ones. A world that is left alone drifts away until its frames and the clip's
-have nothing in common, so after a few frames of its own a true one comes in between.
+while the tokens to predict stay the true ones.
+
+That asks for what can be known only as long as the world shows the clip's own scene. A latent action says roughly how
+far the hero moves, and after a step that is a pixel too long every token of the true next frame is another one. So a
+frame whose scene lies elsewhere than the true one's is replaced by the true one, and so is every few frames any.
 """
 
 from __future__ import annotations
@@ -14,18 +17,20 @@ from torch import Tensor
 from genie_lite.config import StageConfig
 from genie_lite.inference import Rollout
 from genie_lite.inference.arrays import to_uint8
-from genie_lite.models import GenieModel
+from genie_lite.models import GenieModel, VideoTokenizer
+from genie_lite.nn.displacement import match_displacements
 
 
-class AnchoredRollout(Rollout):
-    """A rollout along clips of tokens [B, T, N], in which the frames where `true`, bool [B, T], are the clips' own.
+class FollowingRollout(Rollout):
+    """A rollout along clips of tokens [B, T, N], from their first frames: a frame is the world's or the clip's own.
 
-    It begins with the first frame of each clip. `made` are its frames so far.
+    It is the world's where `wanted`, bool [B, T], says so and the scene lies where the clip's does. `past` are the
+    tokens [B, N] of each frame so far.
     """
 
-    def __init__(self, model: GenieModel, tokens: Tensor, true: Tensor, *, seed: int = 0, precision: str = "auto"):
-        self._clips, self._true = tokens, true
-        self.made: list[Tensor] = []  # tokens [B, N] of each frame
+    def __init__(self, model: GenieModel, tokens: Tensor, wanted: Tensor, *, seed: int = 0, precision: str = "auto"):
+        self._clips, self._wanted = tokens, wanted
+        self.past: list[Tensor] = []
         with torch.inference_mode():
             first = to_uint8(model.tokenizer.decode(tokens[:, :1]).float().clamp(0, 1))
         super().__init__(model, first, seed=seed, precision=precision)
@@ -34,51 +39,63 @@ class AnchoredRollout(Rollout):
         self._read(self._clips[:, :1], self._clips.new_zeros(len(frames), 0))
 
     def _append(self, tokens: Tensor, action_vectors: Tensor, past: Tensor | None) -> None:
-        t = len(self.made)
-        tokens = torch.where(self._true[:, t, None], self._clips[:, t], tokens)
+        t = len(self.past)
+        true, keep = self._clips[:, t], self._wanted[:, t]
+        if t and keep.any():
+            keep = keep & in_place(self.model.tokenizer, tokens, true)
+        tokens = torch.where(keep[:, None], tokens, true)
         super()._append(tokens, action_vectors, past)
-        self.made.append(tokens)
+        self.past.append(tokens)
+
+
+def in_place(tokenizer: VideoTokenizer, tokens: Tensor, true: Tensor) -> Tensor:
+    """Whether frames of tokens [B, N] show the scene where the `true` ones do, to the pixel: bool [B]."""
+    frames = tokenizer.decode(torch.cat([true, tokens])[:, None])  # each by itself
+    pairs = torch.stack(frames[:, 0].chunk(2), dim=1)  # [B, 2, H, W, C]
+    reach = min(pairs.shape[2:4]) // 4
+    return (match_displacements(pairs, reach)[:, 0].argmax(dim=-1) == reach).all(dim=-1)
 
 
 def own_past(
     model: GenieModel,
     tokens: Tensor,
     latent_actions: Tensor,
-    ages: Tensor,
+    wanted: Tensor,
     *,
     seed: int = 0,
     precision: str = "auto",
 ) -> Tensor:
     """The past of clips with tokens [B, T, N] and latent actions [B, T-1] as `model` plays it: tokens [B, T, N].
 
-    `ages` [B, T] say how many frames ago the last true frame was: where 0, the frame is the clip's own.
+    `wanted`, bool [B, T], says which frames should be the model's own (see `FollowingRollout`).
     """
     past = tokens.clone()
-    chosen = ages.any(dim=1)
+    chosen = wanted.any(dim=1)
     if chosen.any():
-        rollout = AnchoredRollout(model, tokens[chosen], ages[chosen] == 0, seed=seed, precision=precision)
+        rollout = FollowingRollout(model, tokens[chosen], wanted[chosen], seed=seed, precision=precision)
         for actions in latent_actions[chosen].unbind(dim=1):
             rollout.step(actions.cpu().numpy())
-        past[chosen] = torch.stack(rollout.made, dim=1)
+        past[chosen] = torch.stack(rollout.past, dim=1)
     return past
 
 
-def ages_of_pasts(stage: StageConfig, clips: int) -> Tensor:
-    """`draw_ages` for the encoded clips of a stage, [clips, T]: all 0 but in the first ones, a share `own_past`.
+def wanted_in_stage(stage: StageConfig, clips: int) -> Tensor:
+    """`draw_wanted` for the encoded clips of a stage, bool [clips, T]: none but in the first, a share `own_past`.
 
-    Clips are in random order, and a world plays many alike faster than a few of each batch.
+    Clips are in random order, and a world plays many together faster than a few of each batch.
     """
-    ages = draw_ages(clips, stage.frames, stage.own_past_frames, torch.Generator().manual_seed(stage.seed))
-    ages[round(stage.own_past * clips) :] = 0
-    return ages
+    wanted = draw_wanted(clips, stage.frames, stage.own_past_frames, torch.Generator().manual_seed(stage.seed))
+    wanted[round(stage.own_past * clips) :] = False
+    return wanted
 
 
-def draw_ages(clips: int, frames: int, most: int, generator: torch.Generator) -> Tensor:
-    """For each frame of each clip, how many frames ago the last true one was: int64 [clips, frames], 0 to `most`.
+def draw_wanted(clips: int, frames: int, most: int, generator: torch.Generator) -> Tensor:
+    """Which frames of each clip should be the world's own: bool [clips, frames].
 
-    Each clip has 1 to `most` frames in a row of the world's own, then a true one, and so on. Its first frame is true.
+    Each clip has 1 to `most` of them in a row, then a true one, and so on. Its first frame is true.
     """
     period = 2 + torch.randint(most, (clips, 1), generator=generator)
     phase = (torch.rand(clips, 1, generator=generator) * period).long()
-    t = torch.arange(frames)
-    return torch.where(t < period - phase, t, (t + phase) % period)
+    wanted = (torch.arange(frames) + phase) % period != 0
+    wanted[:, 0] = False
+    return wanted

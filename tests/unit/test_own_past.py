@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
+import genie_lite
 from genie_lite import storage
 from genie_lite.api import Genie
 from genie_lite.config import ConfigError, StageConfig, load_config
 from genie_lite.data import FrameDataset, sample_dataset
 from genie_lite.inference import rollout
 from genie_lite.training import encoded, loop, train_genie
+from genie_lite.training import own_past as making
 from genie_lite.training.encoded import EncodedVideos, encode_clips, with_guesses
 from genie_lite.training.losses import dynamics_losses
-from genie_lite.training.own_past import ages_of_pasts, draw_ages, own_past
+from genie_lite.training.own_past import draw_wanted, in_place, own_past, wanted_in_stage
 
 CLIPS, FRAMES = 20, 6
 RECIPE = {
@@ -53,6 +56,12 @@ def clips(world):
     return encode_clips(world, frames)
 
 
+@pytest.fixture
+def wherever(monkeypatch):
+    """Frames are kept wherever their scene lies: that of a world with random weights lies nowhere."""
+    monkeypatch.setattr(making, "in_place", lambda tokenizer, tokens, true: torch.ones(len(true), dtype=torch.bool))
+
+
 def train(config, folder, base, start):
     videos = sample_dataset("train")
     return train_genie(config, videos, folder, tokenizer=base, start=start, parts=("dynamics",), progress=False)
@@ -61,21 +70,21 @@ def train(config, folder, base, start):
 # ------------------------------------------------------------------------------------------------- making the past
 
 
-def test_each_frame_is_so_many_frames_away_from_a_true_one():
-    ages = draw_ages(500, 9, 3, torch.Generator().manual_seed(0))
-    assert (ages[:, 0] == 0).all() and ages.max() == 3
-    steps = ages.diff(dim=1)
-    assert ((steps == 1) | (ages[:, 1:] == 0)).all(), "it grows by one, or a true frame comes"
-    assert set(ages.amax(dim=1).tolist()) == {1, 2, 3}
-    assert {ages[i].ne(0).tolist().index(False, 1) for i in range(500)} == {1, 2, 3, 4}, "and it comes at any time"
+def test_true_frames_come_after_a_few_that_are_the_worlds_own():
+    wanted = draw_wanted(500, 9, 3, torch.Generator().manual_seed(0))
+    assert not wanted[:, 0].any()
+    runs = [{len(run) for run in "".join("01"[int(w)] for w in clip[1:]).split("0") if run} for clip in wanted]
+    longest = [max(run) for run in runs]
+    assert set(longest) == {1, 2, 3}
+    assert {clip.tolist().index(False, 1) for clip in wanted} == {1, 2, 3, 4}, "the next true one comes at any time"
 
 
 def test_so_many_clips_get_a_past_of_the_worlds_own():
     stage = StageConfig(encoded_clips=200, own_past=0.3)
-    assert ages_of_pasts(stage, 200).any(dim=1).sum() == 60
-    assert not ages_of_pasts(dataclasses.replace(stage, own_past=0.0), 200).any()
-    assert ages_of_pasts(dataclasses.replace(stage, own_past=1.0), 200).any(dim=1).all()
-    assert torch.equal(ages_of_pasts(stage, 200), ages_of_pasts(stage, 200))
+    assert wanted_in_stage(stage, 200).any(dim=1).sum() == 60
+    assert not wanted_in_stage(dataclasses.replace(stage, own_past=0.0), 200).any()
+    assert wanted_in_stage(dataclasses.replace(stage, own_past=1.0), 200).any(dim=1).all()
+    assert torch.equal(wanted_in_stage(stage, 200), wanted_in_stage(stage, 200))
 
 
 def test_a_frame_of_its_own_follows_the_frame_before_by_the_clips_action(world, clips, monkeypatch):
@@ -91,20 +100,22 @@ def test_a_frame_of_its_own_follows_the_frame_before_by_the_clips_action(world, 
         return [past[:, 0] + 1]
 
     monkeypatch.setattr(rollout, "sample_frame", sample_frame)
-    ages = torch.tensor([[0, 1, 2, 3, 0, 1], [0, 0, 1, 0, 1, 0], [0, 1, 2, 3, 4, 5]])
-    past = own_past(world, tokens, actions, ages)
+    monkeypatch.setattr(making, "in_place", lambda tokenizer, tokens, true: torch.tensor([t != 4, True, True]))
+    wanted = torch.tensor([[0, 1, 1, 1, 1, 1], [0, 0, 1, 0, 1, 0], [0, 1, 1, 1, 1, 1]]).bool()
+    past = own_past(world, tokens, actions, wanted)
+    ages = torch.tensor([[0, 1, 2, 3, 0, 1], [0, 0, 1, 0, 1, 0], [0, 1, 2, 3, 4, 5]])  # of the last true frame
     since = torch.arange(FRAMES) - ages
     expected = tokens.gather(1, since[:, :, None].expand_as(tokens)) + ages[:, :, None]
     assert torch.equal(past, expected)
 
 
-def test_the_past_is_what_play_would_show(world, clips):
+def test_the_past_is_what_play_would_show(world, clips, wherever):
     """Without true frames in between it is a rollout; the guesses are those of play, too."""
     tokens, actions = clips.tokens[:2], clips.latent_actions[:2]
-    ages = torch.arange(FRAMES).expand(2, -1)
-    past = own_past(world, tokens, actions, ages, precision="float32")
-    assert torch.equal(past, own_past(world, tokens, actions, ages, precision="float32")), "the same once more"
-    assert not torch.equal(past, own_past(world, tokens, actions, ages, seed=1, precision="float32"))
+    wanted = (torch.arange(FRAMES) > 0).expand(2, -1)
+    past = own_past(world, tokens, actions, wanted, precision="float32")
+    assert torch.equal(past, own_past(world, tokens, actions, wanted, precision="float32")), "the same once more"
+    assert not torch.equal(past, own_past(world, tokens, actions, wanted, seed=1, precision="float32"))
     assert torch.equal(past[:, 0], tokens[:, 0]) and (past[:, 1:] != tokens[:, 1:]).any()
     shown = world.decode(past.numpy())[:, :-1]
     found = with_guesses(world, tokens, actions, past).guesses
@@ -117,8 +128,24 @@ def test_the_past_is_what_play_would_show(world, clips):
 
 def test_clips_that_keep_their_past_cost_nothing(world, clips, monkeypatch):
     monkeypatch.setattr(rollout, "sample_frame", None)
-    ages = torch.zeros(clips.tokens.shape[:2], dtype=torch.int64)
-    assert torch.equal(own_past(world, clips.tokens, clips.latent_actions, ages), clips.tokens)
+    wanted = torch.zeros(clips.tokens.shape[:2], dtype=torch.bool)
+    assert torch.equal(own_past(world, clips.tokens, clips.latent_actions, wanted), clips.tokens)
+
+
+def test_a_scene_that_lies_a_pixel_elsewhere_is_noticed():
+    """A few wrong tokens are not: of those the model should learn."""
+    genie = genie_lite.load("coinrun", device="cpu")  # its codes are patches, which show single pixels
+    dataset = sample_dataset("test", game="full")
+    frames = dataset.read_clips(dataset.clip_starts(1)[::60][:8], 1)
+    moved = np.roll(frames, 1, axis=3)
+    moved[:, :, :, 0] = frames[:, :, :, 0]
+    true, other = (torch.from_numpy(genie.encode(some))[:, 0] for some in (frames, moved))
+    wrong = true.clone()
+    wrong[:, ::16] = true.roll(1, dims=1)[:, ::16]
+    with torch.no_grad():
+        assert in_place(genie.tokenizer, true, true).all()
+        assert in_place(genie.tokenizer, wrong, true).float().mean() >= 0.75
+        assert in_place(genie.tokenizer, other, true).float().mean() <= 0.25
 
 
 # -------------------------------------------------------------------------------------------------------- reading it
@@ -152,7 +179,7 @@ def test_the_past_is_read_and_the_true_tokens_are_predicted(world, clips, monkey
     assert dynamics_losses(world, clips._replace(past=clips.tokens))["loss"] == true
 
 
-def test_kept_clips_have_a_past_only_where_it_is_asked_for(config, world, tmp_path):
+def test_kept_clips_have_a_past_only_where_it_is_asked_for(config, world, tmp_path, wherever):
     stage, dataset = config.training.dynamics, sample_dataset("train")
     own = EncodedVideos(world, dataset, stage, tmp_path / "own", progress=False)[torch.arange(CLIPS)]
     stage = dataclasses.replace(stage, own_past=0.0)
@@ -169,7 +196,7 @@ def test_kept_clips_have_a_past_only_where_it_is_asked_for(config, world, tmp_pa
 
 
 def test_training_on_its_own_past_resumes_with_the_same_numbers_and_reads_no_env_actions(
-    config, world, tmp_path, monkeypatch
+    config, world, tmp_path, monkeypatch, wherever
 ):
     def refuse(*_):
         raise AssertionError("training read what it must not read")

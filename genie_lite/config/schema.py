@@ -73,7 +73,7 @@ class StageConfig:
     frames: Annotated[int, Field(ge=2, le=2**20)] = 16  # frames per clip
     encoded_clips: CountOrZero = 0  # dynamics: clips encoded once, before training; 0: clips are encoded every step
     own_past: Fraction = 0.0  # dynamics: share of the encoded clips that follow the world's own frames (paper: 0)
-    own_past_frames: Count = 4  # with own_past: most frames in a row that are its own, before a true one
+    own_past_frames: Count = 8  # with own_past: most frames in a row that are its own, before a true one
     frame_stride: Size = 1  # stored frames from one frame of a clip to the next
     mirrored: Fraction = 0.0  # share of the clips that are shown mirrored, left for right (paper: 0)
     optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices of the blocks, adamw for the rest

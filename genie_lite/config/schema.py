@@ -72,7 +72,7 @@ class StageConfig:
     micro_batch: Size | None = None  # clips in memory at once, their gradients added up over a step; null: all
     frames: Annotated[int, Field(ge=2, le=2**20)] = 16  # frames per clip
     encoded_clips: CountOrZero = 0  # dynamics: clips encoded once, before training; 0: clips are encoded every step
-    own_past: Fraction = 0.0  # dynamics: share of the encoded clips that follow the world's own frames (paper: 0)
+    own_past: Fraction = 0.0  # dynamics: share of the encoded clips whose past the world itself makes (paper: 0)
     own_past_frames: Count = 8  # with own_past: most frames in a row that are its own, before a true one
     frame_stride: Size = 1  # stored frames from one frame of a clip to the next
     mirrored: Fraction = 0.0  # share of the clips that are shown mirrored, left for right (paper: 0)

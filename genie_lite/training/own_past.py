@@ -4,9 +4,9 @@ A dynamics model that is trained on true pasts alone never sees its own mistakes
 Here a trained world plays the latent actions of a clip, and the frames that it makes are the past that the model reads,
 while the tokens to predict stay the true ones.
 
-That asks for what can be known only as long as the world shows the clip's own scene. A latent action says roughly how
-far the hero moves, and after a step that is a pixel too long every token of the true next frame is another one. So a
-frame whose scene lies elsewhere than the true one's is replaced by the true one, and so is every few frames any.
+The true next frame follows from such a past only while the world shows the clip's own scene. A latent action says
+roughly how far the hero moves, and after a step that is a pixel too long every token of the true next frame is another
+one. So the true frame takes the place of one whose scene lies elsewhere, and comes after a few frames in any case.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class FollowingRollout(Rollout):
     tokens [B, N] of each frame so far.
     """
 
-    def __init__(self, model: GenieModel, tokens: Tensor, wanted: Tensor, *, seed: int = 0, precision: str = "auto"):
+    def __init__(
+        self, model: GenieModel, tokens: Tensor, wanted: Tensor, *, seed: int = 0, precision: str = "auto"
+    ) -> None:
         self._clips, self._wanted = tokens, wanted
         self.past: list[Tensor] = []
         with torch.inference_mode():
@@ -49,7 +51,7 @@ class FollowingRollout(Rollout):
 
 
 def in_place(tokenizer: VideoTokenizer, tokens: Tensor, true: Tensor) -> Tensor:
-    """Whether frames of tokens [B, N] show the scene where the `true` ones do, to the pixel: bool [B]."""
+    """Whether frames of tokens [B, N] show the scene where the `true` ones [B, N] do, to the pixel: bool [B]."""
     frames = tokenizer.decode(torch.cat([true, tokens])[:, None])  # each by itself
     pairs = torch.stack(frames[:, 0].chunk(2), dim=1)  # [B, 2, H, W, C]
     reach = min(pairs.shape[2:4]) // 4

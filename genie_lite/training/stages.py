@@ -103,8 +103,8 @@ def train_genie(
     parts ("latent_action",) trains that model alone, ("dynamics",) the dynamics model with the latent actions of the
     given Genie: no gradient flows between the two, so the paper's joint phase may be taken in halves. `start` is a
     Genie, or its checkpoint folder, whose models to begin with instead of random weights: for videos of another game,
-    or for more latent actions than it had (VectorQuantizer.start_from). With `own_past` in the settings, the dynamics
-    model also begins with it the frames that it then learns to go on from.
+    or for more latent actions than it had (VectorQuantizer.start_from). With `own_past` in the settings the dynamics
+    model needs one: these weights also make the frames that it learns to go on from.
 
     `prepare`, which is called with each of `parts`, `run_dir`, processes and errors are as for `train_tokenizer`.
     """

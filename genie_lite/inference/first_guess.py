@@ -49,13 +49,17 @@ class FirstGuess:
         self._predicted = False
         self._frames = torch.cat([self._frames[:, -1:], frame], dim=1)
 
-    def predict(self, action_vectors: Tensor) -> Tensor:
-        """The frame [B, 1, H, W, C] that action_vectors [B, 1, latent_dim] should lead to."""
+    def predict(self, action_vectors: Tensor, after: Tensor | None = None) -> Tensor:
+        """The frame [B, 1, H, W, C] that action_vectors [B, 1, latent_dim] should lead to.
+
+        Where the true one, `after`, is known, a sharp guess moves as far as it did.
+        """
         assert self._frames is not None, "predict: no frame was shown"
         decoded = self._decode(action_vectors)
         self._predicted = True
-        to_frames = self.model.sharp_frames if self._sharp else self.model.to_frames
-        return to_frames(self._frames[:, -1:], decoded).clamp(0, 1)
+        if self._sharp:
+            return self.model.sharp_frames(self._frames[:, -1:], decoded, after).clamp(0, 1)
+        return self.model.to_frames(self._frames[:, -1:], decoded).clamp(0, 1)
 
     def displacements(self) -> Tensor:
         """Pixels down and right by which each latent action would move the hero now, [B, A, 2]."""

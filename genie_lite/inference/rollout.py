@@ -113,7 +113,6 @@ class Rollout:
                 vectors = self.model.latent_action.quantizer.lookup(actions)[:, None]  # [B, 1, latent_dim]
                 past = self.tokens[:, None]  # [B, 1, N]
                 self._generator.manual_seed(frame_seed(self.seed, self._prompt_hash, before.position))
-                guess = self._guess.predict(vectors) if self._guess else None
                 self.decoding = sample_frame(
                     self.model.dynamics,
                     vectors,
@@ -121,7 +120,7 @@ class Rollout:
                     self.sampling,
                     self._generator,
                     past,
-                    guess,
+                    self._first_guess(vectors),
                     self.sampler,
                 )
                 self._append(self.decoding[-1], vectors, past)
@@ -150,6 +149,10 @@ class Rollout:
             if self._guess and past.shown:
                 self._guess.rewind(past.shown)
         self.tokens, self.frame, self._log_prior = past.tokens, past.frame, past.log_prior
+
+    def _first_guess(self, action_vectors: Tensor) -> Tensor | None:
+        """The next frame [B, 1, H, W, C] as the latent action model predicts it, if the dynamics model reads that."""
+        return self._guess.predict(action_vectors) if self._guess else None
 
     def _read_prompt(self, frames: Tensor) -> None:
         tokens = self.model.tokenizer.encode(frames)

@@ -69,13 +69,13 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
     def drawn(self, x: Tensor, frames: Tensor) -> Tensor:
         return self.to_frames(frames, self.decoder(x.to(self._dtype(frames))))
 
-    def predict_sharply(self, frames: Tensor, action_vectors: Tensor) -> Tensor:
-        """The frame after each but the last of frames [B, T, H, W, C], moved by the displacement that led to the next.
+    def predict_sharply(self, frames: Tensor, action_vectors: Tensor, after: Tensor) -> Tensor:
+        """The frame after each of frames [B, t, H, W, C], moved as far as leads to the true ones, `after`.
 
-        action_vectors are [B, T-1, latent_dim]. See `sharp_frames`.
+        action_vectors are [B, t, latent_dim]. See `sharp_frames`.
         """
-        decoded = self.decoder(self.decoder_input(frames[:, :-1], action_vectors))
-        return self.sharp_frames(frames[:, :-1], decoded, match_displacements(frames, self.reach))
+        decoded = self.decoder(self.decoder_input(frames, action_vectors))
+        return self.sharp_frames(frames, decoded, after)
 
     def displacements(
         self, frames: Tensor, action_vectors: Tensor, motion: Tensor | None = None, *, sharp: bool = False
@@ -119,14 +119,15 @@ class ShiftLatentActionModel(ExtendedLatentActionModel):
         """The frame after each of frames [B, t, H, W, C], of what the decoder made of them, [B, t, N, D]."""
         return self._changed(frames, self._move(frames, self.shifts(decoded)), decoded)
 
-    def sharp_frames(self, frames: Tensor, decoded: Tensor, measured: Tensor | None = None) -> Tensor:
+    def sharp_frames(self, frames: Tensor, decoded: Tensor, after: Tensor | None = None) -> Tensor:
         """The same, moved by one displacement in place of the mean over all, which blurs where they are uncertain.
 
-        It is the likeliest; with `measured`, distributions [B, t, 2, 2 · reach + 1] of the displacement to the true
-        next frame, the likeliest that fits that frame.
+        It is the likeliest; where the true next frames `after` are given, the likeliest that fits them.
         """
         likely = self.shifts(decoded)
-        if measured is not None:
+        if after is not None:
+            pairs = torch.stack([frames, after], dim=2).flatten(0, 1)
+            measured = match_displacements(pairs, self.reach).view_as(likely)
             likely = (likely + LEAST).log() + (measured + LEAST).log()
         one = F.one_hot(likely.argmax(dim=-1), likely.shape[-1]).float()
         return self._changed(frames, self._move(frames, one), decoded)

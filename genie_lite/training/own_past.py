@@ -6,7 +6,8 @@ while the tokens to predict stay the true ones.
 
 The true next frame follows from such a past only while the world shows the clip's own scene. A latent action says
 roughly how far the hero moves, and after a step that is a pixel too long every token of the true next frame is another
-one. So the true frame takes the place of one whose scene lies elsewhere, and comes after a few frames in any case.
+one. So the true frame takes the place of one whose scene lies elsewhere, and comes after a few frames in any case. A
+world with a sharp guess is told how far the clip's scene moved, and seldom lies elsewhere.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ class FollowingRollout(Rollout):
 
     def _read_prompt(self, frames: Tensor) -> None:
         self._read(self._clips[:, :1], self._clips.new_zeros(len(frames), 0))
+
+    def _first_guess(self, action_vectors: Tensor) -> Tensor | None:
+        if self._guess is None:
+            return None
+        true = self._clips[:, len(self.past), None]
+        return self._guess.predict(action_vectors, self.model.tokenizer.decode(true).float())
 
     def _append(self, tokens: Tensor, action_vectors: Tensor, past: Tensor | None) -> None:
         t = len(self.past)

@@ -108,10 +108,10 @@ def test_before_training_the_prediction_is_nearly_the_last_frame(config, latent_
 
 
 def test_a_certain_shift_moves_the_frame_by_whole_pixels(latent_action, frames):
-    logits = torch.full((CLIPS, FRAMES, 2, 2 * REACH + 1), -100.0)
-    logits[:, :, 0, REACH - 3] = 100.0  # three pixels from further up
-    logits[:, :, 1, REACH + 4] = 100.0  # four from further right
-    moved = latent_action._move(frames, logits.flatten(2))
+    shifts = torch.zeros(CLIPS, FRAMES, 2, 2 * REACH + 1)
+    shifts[:, :, 0, REACH - 3] = 1.0  # three pixels from further up
+    shifts[:, :, 1, REACH + 4] = 1.0  # four from further right
+    moved = latent_action._move(frames, shifts)
     torch.testing.assert_close(moved[:, 0, 3:, :-4], frames[:, 1, 3:, :-4])
 
 
@@ -278,7 +278,8 @@ def test_a_sharp_guess_moves_the_frame_as_far_as_the_true_one_moved():
     corners = [(8, 8), (8, 13), (2, 13), (2, 13)]
     frames = torch.stack([scene[:, y : y + 64, x : x + 64] for y, x in corners], dim=1)
     vectors = torch.zeros(2, 3, model.quantizer.codebook.shape[1])
-    sharp, blurred = model.predict_sharply(frames, vectors), model.predict(frames[:, :-1], vectors)
+    sharp = model.predict_sharply(frames[:, :-1], vectors, frames[:, 1:])
+    blurred = model.predict(frames[:, :-1], vectors)
     inside = (slice(None), slice(None), slice(12, -12), slice(12, -12))
     torch.testing.assert_close(sharp[inside], frames[:, 1:][inside])
     assert (blurred - frames[:, 1:])[inside].abs().mean() > 0.1
@@ -296,7 +297,7 @@ def test_a_sharp_guess_follows_the_code_where_pictures_leave_it_open():
     decoded = model.decoder(model.decoder_input(scene[:, :-1], vectors))
     fitting = model.shifts(decoded) * match_displacements(scene, REACH)
     assert fitting[0, 0].argmax(-1).tolist() == [REACH, REACH + 5]
-    torch.testing.assert_close(model.predict_sharply(scene, vectors), scene[:, 1:])
+    torch.testing.assert_close(model.predict_sharply(scene[:, :-1], vectors, scene[:, 1:]), scene[:, 1:])
 
 
 @pytest.fixture

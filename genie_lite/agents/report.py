@@ -117,6 +117,9 @@ def drawing(results: Sequence[Result]) -> Figure:
             axes.axhline(100 * value, color=colour, ls="--", label=name)
             axes.axhspan(100 * low, 100 * high, color=colour, alpha=0.12)
         axes.set(xscale="log", xlabel="labelled samples", title=mode, ylim=(0, 100))
+        numbers = sorted({row["labels"] for row in here if row["player"] in STYLE})
+        axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
+        axes.minorticks_off()
     drawn.axes[0].set_ylabel("levels solved, %")
     drawn.axes[-1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return drawn

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from genie_lite.course.notes import display, display_again
+from genie_lite.course.notes import display, display_again, rounded
 
 WIDTH = 960  # pixels that a row of frames may take
 GAP = 4
@@ -196,8 +196,8 @@ def show_samples(run_dir: str | Path, count: int = 3) -> None:
 
 
 def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> None:
-    """Show rows as a table; floats are rounded to three significant digits."""
-    texts = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    """Show rows as a table; floats as `rounded` writes them."""
+    texts = [[rounded(cell) if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)] + [f"| {' | '.join(row)} |" for row in texts]
     display({"text/plain": "\n".join(lines), "text/markdown": "\n".join(lines)})
 

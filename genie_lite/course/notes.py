@@ -53,9 +53,14 @@ def expect(name: str, value: float, low: float, high: float, unit: str = "") -> 
     unit = f" {unit}" if unit else ""
     verdict = "as expected" if inside else "outside: another preset, machine or seed, or something worth a closer look"
     say(
-        f"**{name}: {value:.3g}{unit}** ({low:g} to {high:g}{unit} at preset laptop; {verdict})",
-        f"{name}: {value:.3g}{unit} ({low:g} to {high:g}{unit} at preset laptop; {verdict})",
+        f"**{name}: {rounded(value)}{unit}** ({low:g} to {high:g}{unit} at preset laptop; {verdict})",
+        f"{name}: {rounded(value)}{unit} ({low:g} to {high:g}{unit} at preset laptop; {verdict})",
     )
+
+
+def rounded(value: float) -> str:
+    """A number with three significant digits, or all those before the point where there are more: 0.0123, 32.2, 1023."""
+    return f"{value:.0f}" if 999.5 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def show_source(obj: Any, *, start: str | int | None = None, end: str | int | None = None) -> None:

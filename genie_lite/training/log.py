@@ -48,7 +48,7 @@ class RunLog:
         self._bar.update(step - self._bar.n)
         if metrics is None:
             return
-        minutes = elapsed / 60 * (1 / max(done, 1e-6) - 1)
+        minutes = max(0.0, elapsed / 60 * (1 / max(done, 1e-6) - 1))  # the last step may end after its time
         shown = {key: f"{metrics[key]:.4g}" for key in metrics if key not in ("step", "minutes", "lr", "grad_norm")}
         self._bar.set_postfix({"minutes left": f"{minutes:.1f}", **shown}, refresh=False)
         self.rows.append(metrics)

@@ -149,6 +149,11 @@ def test_outside_a_notebook_texts_are_logged(caplog: pytest.LogCaptureFixture) -
     assert "gain: 5 dB (1 to 2 dB at preset laptop; outside" in caplog.text
 
 
+def test_numbers_keep_three_digits_and_all_before_the_point() -> None:
+    numbers = (0.012345, 32.24, 695.4, 999.6, 1023, 102400.0, 2.5e9)
+    assert [notes.rounded(x) for x in numbers] == ["0.0123", "32.2", "695", "1000", "1023", "102400", "2.5e+09"]
+
+
 def test_videos_as_a_strip_keep_their_pixels() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
     picture = np.asarray(

@@ -207,6 +207,12 @@ def test_what_is_wrong_or_missing_is_left_to_the_package(told: list[str]) -> Non
     ]
 
 
+def test_titles_begin_small_within_a_sentence_but_abbreviations_keep_their_capitals(told: list[str]) -> None:
+    course.use({"07.1": None, "07.2": None, "07.3": None})
+    (line,) = told
+    assert line.endswith("PSNR per frame (07.1), ΔtPSNR of a world (07.2), a probe (07.3)")
+
+
 def test_an_exercise_that_is_no_part_of_a_stage_is_named() -> None:
     with pytest.raises(course.CourseError, match="03.1"):
         course.use({"03.1": print})

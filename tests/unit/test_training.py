@@ -16,6 +16,7 @@ from genie_lite.config import StageConfig, TransformerConfig
 from genie_lite.data import FrameDataset, sample_dataset
 from genie_lite.nn import STTransformer
 from genie_lite.training import distributed, read_log, starting, train_genie, train_tokenizer
+from genie_lite.training.log import RunLog
 from genie_lite.training.loop import fit, training_step
 from genie_lite.training.losses import PARTS, latent_action_losses, tokenizer_losses
 from genie_lite.training.optim import build_optimizers, set_progress
@@ -55,6 +56,14 @@ def test_no_stage_reads_true_actions(config, dataset, tmp_path, monkeypatch):
     dynamics = dataclasses.replace(config.model.dynamics, action_input="prepended")
     prepended = dataclasses.replace(config, model=dataclasses.replace(config.model, dynamics=dynamics))
     train_genie(prepended, dataset, tmp_path / "prepended", tokenizer=genie, parts=("dynamics",), progress=False)
+
+
+def test_the_time_that_is_left_is_never_negative(config, tmp_path, capsys):
+    """The last step of a run with a time budget may end after its time."""
+    log = RunLog(tmp_path, "stage", config.training.tokenizer, 0, progress=True, tensorboard=False)
+    log.tick(1.01, 60.0, 1, {"step": 1.0, "loss": 0.5})
+    log.close()
+    assert "minutes left=0.0" in capsys.readouterr().err
 
 
 def test_training_does_not_depend_on_true_actions(config, tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import math
 import re
 import sys
 import textwrap
@@ -59,10 +60,11 @@ def tables() -> str:
     for name, found in cards().items():
         used = found.used or "checked only"
         rows.append(f"| {name[:2]} | {found.title} ({name}) | {lines(name)} | {used} |")
-    rows += ["", "| notebook | reading | writing | minutes in all |", "|---|---|---|---|"]
+    rows += ["", "| notebook | reading | writing | running | minutes in all |", "|---|---|---|---|---|"]
     for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
         reading, writing = minutes(path)
-        rows.append(f"| {path.stem[:2]} | {reading} | {writing} | {reading + writing} |")
+        running = runs(path)
+        rows.append(f"| {path.stem[:2]} | {reading} | {writing} | {running} | {reading + writing + running} |")
     return "\n".join(rows) + "\n"
 
 
@@ -90,6 +92,14 @@ def minutes(path: Path) -> tuple[int, int]:
             code += len(shown.splitlines()) if "course.show_source(" in cell.source else 0
     writing = sum(found.minutes for name, found in cards().items() if name[:2] == path.stem[:2])
     return round(words / WORDS + code / LINES), writing
+
+
+def runs(path: Path) -> int:
+    """Minutes that a notebook computes at preset laptop, as its first cell says, rounded up."""
+    said = re.search(r"\*Time and memory\D*([\d.]+) minutes", nbformat.read(path, as_version=4).cells[0].source)
+    if said is None:
+        raise SystemExit(f"{path.name}: found no '*Time and memory ... minutes' in its first cell")
+    return math.ceil(float(said[1]))
 
 
 def judge_answers() -> int:

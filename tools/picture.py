@@ -56,7 +56,16 @@ def sheet(worlds: np.ndarray, key: str, scale: int) -> Image.Image:
     held = key.split("-")
     for name, x, turn in (("left", middle - 62, (-1, 0)), ("up", middle - 18, (0, -1)), ("right", middle + 26, (1, 0))):
         keycap(draw, x, height + gap + 14, turn, held=name in held)
-    return image.quantize(48, dither=Image.Dither.NONE)
+    return with_palette(image, height + gap)
+
+
+def with_palette(image: Image.Image, bottom: int) -> Image.Image:
+    """48 colours: those of the worlds, which are above `bottom`, and those of the keys, which few pixels have."""
+    drawn = [*PAPER, *KEY, *INK, *HELD]
+    palette = Image.new("P", (1, 1))
+    worlds = image.crop((0, 0, image.width, bottom)).quantize(44, dither=Image.Dither.NONE).getpalette()
+    palette.putpalette([*worlds[: 3 * 44], *drawn])
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def keycap(draw: ImageDraw.ImageDraw, x: int, y: int, turn: tuple[int, int], *, held: bool) -> None:

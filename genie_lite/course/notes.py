@@ -59,7 +59,7 @@ def expect(name: str, value: float, low: float, high: float, unit: str = "") -> 
 
 
 def rounded(value: float) -> str:
-    """A number with three significant digits, or all those before the point where there are more: 0.0123, 32.2, 1023."""
+    """A number with three significant digits, or with all those before the point: 0.0123, 32.2, 1023."""
     return f"{value:.0f}" if 999.5 <= abs(value) < 1e6 else f"{value:.3g}"
 
 

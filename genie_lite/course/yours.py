@@ -83,7 +83,7 @@ def use(answers: Mapping[str, Any]) -> Yours:
 
 
 def _titled(name: str) -> str:
-    """Title and name of an exercise, as they stand within a sentence: "the nearest code (03.2)", "PSNR per frame (07.1)"."""
+    """Title and name of an exercise, as they stand within a sentence: "the nearest code (03.2)"."""
     title = card(name).title
     first = title.split()[0]
     if len(first) == 1 or first[1:].islower():  # a word; PSNR and ΔtPSNR keep their capitals

@@ -38,6 +38,16 @@ def asks_a_question(notebook: NotebookNode) -> None:
     assert title.startswith("# ") and title.rstrip().endswith("?"), f"title {title!r}, wanted '# ...?'"
 
 
+def has_headings_in_order(notebook: NotebookNode) -> None:
+    """One title, and no heading more than one level below the one before it."""
+    texts = [re.sub(r"```.*?```", "", cell.source, flags=re.DOTALL) for cell in markdown(notebook)]
+    headings = re.findall(r"^(#+) (.*)$", "\n".join(texts), re.MULTILINE)
+    levels = [len(marks) for marks, _ in headings]
+    assert levels.count(1) == 1, f"titles {[text for marks, text in headings if marks == '#']}, wanted one"
+    jumps = [after for before, after in itertools.pairwise(headings) if len(after[0]) > len(before[0]) + 1]
+    assert not jumps, f"headings more than one level below the one before them: {jumps}"
+
+
 def was_run_in_order(notebook: NotebookNode) -> None:
     counts = [cell.execution_count for cell in code(notebook) if "skip-execution" not in tags(cell)]
     assert counts == list(range(1, len(counts) + 1)), f"execution counts {counts}, wanted 1 to {len(counts)}"
@@ -113,6 +123,7 @@ def has_a_checked_cell(notebook: NotebookNode) -> None:
 RULES = [
     is_valid,
     asks_a_question,
+    has_headings_in_order,
     was_run_in_order,
     has_no_errors,
     has_no_widget_state,
@@ -203,6 +214,14 @@ def spoil_title(notebook: NotebookNode) -> None:
     notebook.cells[0].source = "# Videos"
 
 
+def spoil_second_title(notebook: NotebookNode) -> None:
+    notebook.cells.append(new_markdown_cell("# Another title"))
+
+
+def spoil_heading(notebook: NotebookNode) -> None:
+    notebook.cells.append(new_markdown_cell("### Two levels down"))
+
+
 def spoil_order(notebook: NotebookNode) -> None:
     notebook.cells[1].execution_count = 7
 
@@ -274,6 +293,8 @@ def spoil_check(notebook: NotebookNode) -> None:
     [
         (spoil_kernel, is_valid),
         (spoil_title, asks_a_question),
+        (spoil_second_title, has_headings_in_order),
+        (spoil_heading, has_headings_in_order),
         (spoil_order, was_run_in_order),
         (spoil_error, has_no_errors),
         (spoil_state, has_no_widget_state),
@@ -305,6 +326,10 @@ def test_a_spoilt_notebook_fails(spoil: Callable[[NotebookNode], None], rule: Ca
 
 def code(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def markdown(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "markdown"]
 
 
 def tags(cell: NotebookNode) -> list[str]:

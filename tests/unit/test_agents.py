@@ -486,6 +486,7 @@ def test_the_figure_shows_every_line(tmp_path: Path) -> None:
 
 def test_shipped_results_are_read_where_they_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = agents.recorded()
+    assert {row["mode"] for row in agents.summarised(shipped)} == {"easy", "hard"}
     assert {row["player"] for row in agents.summarised(shipped)} >= {
         "latent, lists",
         "latent, pairs",

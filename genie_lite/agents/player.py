@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from genie_lite.agents.expert_video import HISTORY, UNKNOWN
 from genie_lite.agents.mapping import Mapping
-from genie_lite.agents.policy import FRAMES, PolicyNetwork
+from genie_lite.agents.policy import FRAMES, PolicyNetwork, look
 
 SEEN = max(FRAMES, HISTORY + 2)  # frames of each game in memory: enough for the policy, and to name what happened
 
@@ -50,17 +49,13 @@ class ClonedPlayer:
         """An episode has ended in `games` (indices): forget what was seen there."""
         self._new[games] = True
 
-    @torch.inference_mode()
     def probabilities(self, frames: np.ndarray, previous: np.ndarray) -> np.ndarray:
         """p(env action after the last of frames uint8 [B, SEEN, H, W, C]), float64 [B, U].
 
         `previous` [B] is the latent action that led to that frame, or UNKNOWN.
         """
-        features = self.network.features(torch.from_numpy(frames[:, -FRAMES:]).float() / 255)[:, -1]
-        found = self.network.to_logits(features).softmax(-1).double().numpy()
-        if self.mapping is None:
-            return np.asarray(found)
-        return self.mapping.env_action_probabilities(found, features.double().numpy(), previous)
+        found, features = look(self.network, frames[:, -FRAMES:])
+        return found if self.mapping is None else self.mapping.env_action_probabilities(found, features, previous)
 
 
 class BlindPlayer:

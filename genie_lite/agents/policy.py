@@ -161,13 +161,17 @@ def clips_before(video: ExpertVideo, last: np.ndarray, length: int) -> tuple[np.
 
 
 @torch.inference_mode()
+def look(network: PolicyNetwork, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """After the last of frames uint8 [B, FRAMES, H, W, C]: probabilities [B, actions] and features [B, HIDDEN]."""
+    features = network.features(torch.from_numpy(frames).float() / 255)[:, -1]
+    return network.to_logits(features).softmax(-1).double().numpy(), features.double().numpy()
+
+
 def predict(network: PolicyNetwork, video: ExpertVideo, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """After each of `frames` [n], given what came before it: probabilities [n, actions] and features [n, HIDDEN]."""
     found = []
     for at in range(0, len(frames), 128):
-        window = video.frames[clips_before(video, frames[at : at + 128], FRAMES)[0]]
-        features = network.features(torch.from_numpy(window).float() / 255)[:, -1]
-        found.append((network.to_logits(features).softmax(-1).double().numpy(), features.double().numpy()))
+        found.append(look(network, video.frames[clips_before(video, frames[at : at + 128], FRAMES)[0]]))
     return np.concatenate([part[0] for part in found]), np.concatenate([part[1] for part in found])
 
 

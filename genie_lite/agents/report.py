@@ -79,11 +79,11 @@ def table(results: Sequence[Result]) -> str:
     ]
     for row in sorted(summarised(results), key=lambda row: (row["mode"], -len(row["player"]), row["player"])):
         nats = "" if row["nats"] is None else f"{row['nats'].value:.3f}"
-        behind = "" if row["player"] == "oracle" else _percent(row["behind"], "+.0f")
-        ahead = "" if row["player"] == "blind" else _percent(row["ahead"], "+.0f")
+        behind = "" if row["player"] == "oracle" else percent(row["behind"], "+.0f")
+        ahead = "" if row["player"] == "blind" else percent(row["ahead"], "+.0f")
         cells = (
             row["mode"], row["player"], "" if row["labels"] is None else f"{row['labels']:,}",
-            _percent(row["solved"], ".0f"), behind, ahead, nats, row["seeds"],
+            percent(row["solved"], ".0f"), behind, ahead, nats, row["seeds"],
         )  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
@@ -132,6 +132,7 @@ def figure(results: Sequence[Result], path: str | Path) -> Path:
     return Path(path)
 
 
-def _percent(found: Interval, form: str) -> str:
+def percent(found: Interval, form: str) -> str:
+    """A share and its interval in per cent, without the interval where there is none."""
     value, low, high = (100 * number for number in found)
     return f"{value:{form}}" if math.isnan(low) else f"{value:{form}} [{low:{form}}, {high:{form}}]"

@@ -23,12 +23,16 @@ class Player(Protocol):
 
 
 class LevelsPlayed(NamedTuple):
-    """Of a player: levels played and solved, frames of the solved ones, seeds of all levels, game steps, seconds."""
+    """Of a player: levels played and solved, frames of the solved ones, seeds of all levels, game steps, seconds.
+
+    `outcomes` says of each of `level_seeds` whether it was solved.
+    """
 
     levels: int
     solved: int
     frames: list[int]
     level_seeds: list[int]
+    outcomes: list[bool]
     steps: int
     seconds: float
 
@@ -61,6 +65,7 @@ def play_levels(
     played, age = np.zeros(games, int), np.zeros(games, int)
     frames: list[int] = []
     seeds: list[list[int]] = [[] for _ in range(games)]
+    outcomes: list[list[bool]] = [[] for _ in range(games)]
     steps, start = 0, time.perf_counter()
     while (played < each).any():
         env_actions = player.choose(running.observe()[1]["rgb"])
@@ -76,13 +81,15 @@ def play_levels(
                 solved |= first & np.array([game["prev_level_complete"] for game in info], bool)
                 for game in np.flatnonzero(first & (played < each)):
                     seeds[game].append(int(info[game]["prev_level_seed"]))
+                    outcomes[game].append(bool(solved[game]))
             ended |= first
         frames += age[solved & (played < each)].tolist()
         played += ended
         age[ended] = 0
         player.restart(np.flatnonzero(ended))
     running.close()
-    return LevelsPlayed(levels, len(frames), frames, sum(seeds, []), steps, time.perf_counter() - start)
+    passed = time.perf_counter() - start
+    return LevelsPlayed(levels, len(frames), frames, sum(seeds, []), sum(outcomes, []), steps, passed)
 
 
 def watch_level(

@@ -49,12 +49,26 @@ def test_only_levels_that_end_at_the_coin_count(pretend: None) -> None:
     assert (unsolved.solved, unsolved.frames) == (0, [])
     assert solved.level_seeds == unsolved.level_seeds and len(solved.level_seeds) == 20
     assert set(solved.level_seeds) <= set(range(500, 540)) and len(set(solved.level_seeds)) > 5
+    assert solved.outcomes == [True] * 20 and unsolved.outcomes == [False] * 20
     assert all(1 <= frames <= 10 for frames in solved.frames)  # pretend episodes last 3 to 40 game steps
 
 
 def test_frames_and_game_steps_are_those_of_the_levels(pretend: None) -> None:
     played = play_levels(dataclasses.replace(DATA, action_repeat=1), Presses(7), (500, 40), 20, games=4)
     assert sorted(played.frames) == sorted(lengths()) and played.steps == sum(lengths())
+
+
+def test_outcomes_are_those_of_the_levels_beside_them(pretend: None) -> None:
+    """A player that goes right on even levels alone solves those, and no others."""
+
+    class EvenLevels(Presses):
+        def choose(self, pictures: np.ndarray) -> np.ndarray:
+            super().choose(pictures)
+            return np.where(self.pictures[-1][:, 0] % 2 == 0, 7, 4)  # the first of the numbers in a picture: its level
+
+    played = play_levels(DATA, EvenLevels(0), (0, 40), 40, games=4)
+    assert played.outcomes == [seed % 2 == 0 for seed in played.level_seeds]
+    assert 0 < played.solved == sum(played.outcomes) < 40
 
 
 @pytest.mark.parametrize("key", [7, 4])

@@ -131,6 +131,92 @@ def keys_first(codes, keys, A, U):
     return empty_rows(codes, keys, A, U).T
 
 
+def imagined(start, policy, step, horizon):
+    frames, codes = start, []
+    for _ in range(horizon):
+        codes.append(policy(frames))
+        frames = np.concatenate([frames, step(codes[-1])[:, None]], axis=1)
+    return frames, np.stack(codes, axis=1)
+
+
+def with_a_list(start, policy, step, left, horizon):
+    frames = [start[:, t] for t in range(start.shape[1])]
+    plans = [[] for _ in start]
+    for _ in range(horizon):
+        codes = policy(np.stack(frames, axis=1))
+        for plan, code in zip(plans, codes, strict=True):
+            plan.append(int(code))
+        frames.append(step(codes))
+    scores = list(left(np.stack(frames[-4:], axis=1)))
+    return plans[scores.index(min(scores))]
+
+
+def with_a_window(start, policy, step, left, horizon):
+    window, plan = start, np.zeros((len(start), horizon), int)
+    for t in range(horizon):
+        plan[:, t] = policy(window)
+        window = np.concatenate([window[:, 1:], step(plan[:, t])[:, None]], axis=1)
+    return torch.from_numpy(plan)[int(np.argsort(left(window))[0])]
+
+
+def the_farthest(start, policy, step, left, horizon):
+    frames, codes = imagined(start, policy, step, horizon)
+    return codes[left(frames).argmax()]
+
+
+def judged_at_the_start(start, policy, step, left, horizon):
+    frames, codes = imagined(start, policy, step, horizon)
+    return codes[left(start).argmin()]
+
+
+def never_judged(start, policy, step, left, horizon):
+    return imagined(start, policy, step, horizon)[1][0]
+
+
+def policy_of_the_start(start, policy, step, left, horizon):
+    codes, frames = [], start
+    for _ in range(horizon):
+        codes.append(policy(start))
+        frames = np.concatenate([frames, step(codes[-1])[:, None]], axis=1)
+    return np.stack(codes, axis=1)[left(frames).argmin()]
+
+
+def all_of_them(start, policy, step, left, horizon):
+    return imagined(start, policy, step, horizon)[1]
+
+
+def first_action_alone(start, policy, step, left, horizon):
+    frames, codes = imagined(start, policy, step, horizon)
+    return codes[left(frames).argmin(), 0]
+
+
+def number_of_the_future(start, policy, step, left, horizon):
+    return int(left(imagined(start, policy, step, horizon)[0]).argmin())
+
+
+def wrong_axis(start, policy, step, left, horizon):
+    frames, codes = imagined(start, policy, step, horizon)
+    return codes.T[left(frames).argmin() % horizon]
+
+
+def one_step_short(start, policy, step, left, horizon):
+    frames, codes = imagined(start, policy, step, horizon - 1)
+    return codes[left(frames).argmin()]
+
+
+def last_action_first(start, policy, step, left, horizon):
+    frames, codes = imagined(start, policy, step, horizon)
+    return codes[left(frames).argmin()][::-1]
+
+
+def averaged(start, policy, step, left, horizon):
+    frames, codes = imagined(start, policy, step, horizon)
+    first = start.shape[1]
+    mean = np.mean([frames[:, t, 0, 0, 0].astype(int) * 29 % 31 for t in range(first, first + horizon)], axis=0)
+    left(frames)
+    return codes[mean.argmin()]
+
+
 WRONG: dict[str, dict[str, Any]] = {
     "10.1": {
         "as if their action were 0": as_if_none_were_zero,
@@ -153,9 +239,23 @@ WRONG: dict[str, dict[str, Any]] = {
         "takes all keys alike": even_rows,
         "codes are rows": keys_first,
     },
+    "10.3": {
+        "ends farthest from the coin": the_farthest,
+        "not made by how the futures *end*": judged_at_the_start,
+        "call `left` with the frames imagined last": never_judged,
+        "The policy is shown old frames": policy_of_the_start,
+        "those of the best one alone": all_of_them,
+        "expected all latent actions of the best future": first_action_alone,
+        "That is a single number": number_of_the_future,
+        "one number for each future": wrong_axis,
+        "asked for 3 frames": one_step_short,
+        "in another order": last_action_first,
+        "Judge it by its end alone": averaged,
+    },
 }
 
 RIGHT: dict[str, dict[str, Any]] = {
     "10.1": {"a loop over frames": in_a_loop, "one-hot targets": by_one_hot, "a mask": by_mask},
     "10.2": {"a list of rows": by_rows, "torch": in_torch},
+    "10.3": {"lists": with_a_list, "a window of four frames": with_a_window},
 }

@@ -14,7 +14,7 @@ from genie_lite.course.checking import get_solution, verdict
 from genie_lite.course.yours import Yours
 
 
-@pytest.mark.parametrize("name", ["10.1", "10.2"])
+@pytest.mark.parametrize("name", ["10.1", "10.2", "10.3"])
 def test_the_solution_passes_and_the_placeholder_is_not_answered(name: str) -> None:
     assert verdict(name, get_solution(name).answer).status == "right"
     assert verdict(name, lambda *arguments: None).status == "unanswered"

@@ -1,4 +1,4 @@
-"""Checks of notebook 10: the loss of behavioural cloning, and the lists that map codes to keys."""
+"""Checks of notebook 10: the loss of behavioural cloning, lists that map codes to keys, a choice among futures."""
 
 from __future__ import annotations
 
@@ -114,3 +114,93 @@ def _shares_mistake(found: np.ndarray, counts: np.ndarray, expected: np.ndarray)
     if imprecise(found, expected):
         return IMPRECISE
     return "The shares are wrong: row a should hold the fraction of each key among the samples whose code is a."
+
+
+class _ToyWorld:
+    """Six worlds whose frames show one number each; it notes how it is used.
+
+    The constants are such that the best future, the worst, the best on average and the first are four.
+    """
+
+    ACTIONS, HORIZON = 5, 4
+
+    def __init__(self) -> None:
+        self.start = np.full((6, 4, 2, 2, 1), 3, np.uint8)
+        self.newest = self.start[:, -1]
+        self.steps = 0
+        self.stale: list[str] = []  # who was shown something else than the newest frame
+        self.left_at: list[np.ndarray] = []  # what `left` has answered
+
+    def numbers(self, frames: Any, who: str) -> np.ndarray:
+        """The number in the last of frames [n, T, H, W, C]: int64 [n]."""
+        frames = np.asarray(frames)
+        if frames.ndim != 5 or len(frames) != len(self.start):
+            raise ValueError(f"{who} wants frames [n, T, H, W, C], found shape {list(frames.shape)}")
+        if not np.array_equal(frames[:, -1], self.newest):
+            self.stale.append(who)
+        return frames[:, -1, 0, 0, 0].astype(np.int64)
+
+    def policy(self, frames: Any) -> np.ndarray:
+        return (self.numbers(frames, "policy") * 7 + np.arange(6)) % self.ACTIONS
+
+    def step(self, codes: Any) -> np.ndarray:
+        codes = np.asarray(codes)
+        if codes.shape != (6,):
+            raise ValueError(f"step wants one latent action for each world, [6], found shape {list(codes.shape)}")
+        self.steps += 1
+        number = (self.newest[:, 0, 0, 0].astype(np.int64) * 3 + codes * 14 + 3 * np.arange(6) + 1) % 97
+        self.newest = np.broadcast_to(number[:, None, None, None], (6, 2, 2, 1)).astype(np.uint8)
+        return self.newest
+
+    def left(self, frames: Any) -> np.ndarray:
+        self.left_at.append((self.numbers(frames, "left") * 29 % 31).astype(float))
+        return self.left_at[-1]
+
+
+@exercise("10.3")
+def best_future(answer: Function) -> str:
+    """Latent actions [horizon] of the future that ends with the fewest frames left."""
+    toy = _ToyWorld()
+    frames, taken, lefts = toy.start, [], []
+    for _ in range(toy.HORIZON):
+        taken.append(toy.policy(frames))
+        frames = np.concatenate([frames, toy.step(taken[-1])[:, None]], axis=1)
+        lefts.append(toy.left(frames))
+    codes, left = np.stack(taken, axis=1), lefts[-1]
+    toy = _ToyWorld()
+    given = toy.start.copy()
+    found = numbers(call(answer, given, toy.policy, toy.step, toy.left, toy.HORIZON), "the latent actions")
+    if not np.array_equal(given, toy.start):
+        raise Mistake("The function changes `start` in place; work on a copy.")
+    if toy.steps != toy.HORIZON:
+        raise Mistake(f"The world was asked for {toy.steps} frames; expected `horizon` of them, here {toy.HORIZON}.")
+    if "policy" in toy.stale:
+        raise Mistake("The policy is shown old frames. Each time it must look at the frame imagined last.")
+    if found.shape != (toy.HORIZON,):
+        raise Mistake(_shape_of_a_plan(found, codes))
+    if np.array_equal(found, codes[left.argmin()]):
+        return (
+            f"The best of {len(codes)} futures ends {left.min():.0f} frames from the coin, the worst {left.max():.0f}."
+        )
+    if np.array_equal(found, codes[left.argmax()]):
+        raise Mistake("That is the future that ends farthest from the coin; expected the fewest frames left.")
+    if not toy.left_at or "left" in toy.stale:
+        raise Mistake("The choice is not made by how the futures *end*: call `left` with the frames imagined last.")
+    if np.array_equal(found, codes[np.mean(lefts, axis=0).argmin()]):
+        raise Mistake("The frames left are averaged over each future. Judge it by its end alone.")
+    if np.array_equal(np.sort(found), np.sort(codes[left.argmin()])):
+        raise Mistake("The right future, with its latent actions in another order; expected the first one first.")
+    rows = [row for row in range(len(codes)) if np.array_equal(found, codes[row])]
+    which = f"That is future {rows[0]}" if rows else "That is none of the imagined futures"
+    raise Mistake(f"{which}; expected future {left.argmin()}, which ends with the fewest frames left.")
+
+
+def _shape_of_a_plan(found: np.ndarray, codes: np.ndarray) -> str:
+    count, horizon = codes.shape
+    if found.shape in (codes.shape, codes.T.shape):
+        return "Those are the latent actions of all futures; return those of the best one alone."
+    if found.size == 1:
+        return "That is a single number; expected all latent actions of the best future, [horizon]."
+    if found.shape == (count,):
+        return "That is one number for each future: one latent action of all, or a score. Expected all of the best one."
+    return f"The answer has shape {list(found.shape)}; expected [horizon], here [{horizon}]."

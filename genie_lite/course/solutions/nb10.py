@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
@@ -22,3 +24,19 @@ def shares_by_code(codes: np.ndarray, keys: np.ndarray, num_codes: int, num_keys
     np.add.at(counts, (codes, keys), 1)
     counts[counts.sum(axis=1) == 0] = counts.sum(axis=0)
     return counts / counts.sum(axis=1, keepdims=True)
+
+
+@solution("10.3")
+def best_future(
+    start: np.ndarray,
+    policy: Callable[[np.ndarray], np.ndarray],
+    step: Callable[[np.ndarray], np.ndarray],
+    left: Callable[[np.ndarray], np.ndarray],
+    horizon: int,
+) -> np.ndarray:
+    """The policy looks at what is imagined so far, the world draws what comes, and the end decides."""
+    frames, taken = start, []
+    for _ in range(horizon):
+        taken.append(policy(frames))
+        frames = np.concatenate([frames, step(taken[-1])[:, None]], axis=1)
+    return np.stack(taken, axis=1)[left(frames).argmin()]

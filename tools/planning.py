@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--levels", type=int, default=25, help="in a block (default: 25)")
     parser.add_argument("--frames", type=int, default=30_000, help="of expert video (default: 30000)")
     parser.add_argument("--steps", type=int, default=agents.STAGE.steps, help="of training each network")
-    parser.add_argument("--moments", type=int, default=80, help="at which world and game are compared (default: 80)")
+    parser.add_argument("--moments", type=int, default=40, help="at which world and game are compared (default: 40)")
     parser.add_argument("--out", type=Path, default=Path("runs/agents"))
     parser.add_argument("--no-progress", action="store_true")
     options = parser.parse_args(arguments)
@@ -93,6 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise agents.AgentError(f"{path}: found results of other settings; choose another folder, or delete this")
     found["sign"] = agents.sign_quality(sign, video)._asdict()
     logger.info("sign of progress: %s", found["sign"])
+    if "links" not in found and options.moments:
+        found["links"] = links(genie, data, latent, sign, pairs, latest, options.moments)
+        storage.write_json(path, found)
     done = {(row["player"], row["block"]) for row in found["rows"]}
     for block in range(options.blocks):
         for number, (name, player) in enumerate(players.items()):
@@ -106,9 +109,6 @@ def main(arguments: list[str] | None = None) -> int:
             found["rows"].append(row)
             logger.info("block %s, %s: %s of %s", block, name, played.solved, played.levels)
             storage.write_json(path, found)
-    if "links" not in found and options.moments:
-        found["links"] = links(genie, data, latent, sign, pairs, latest, options.moments)
-        storage.write_json(path, found)
     print(agents.planning_table(found["rows"]))
     print(found["sign"], found.get("links"))
     return 0

@@ -28,7 +28,7 @@ from genie_lite.evaluation.levels_solved import wilson
 
 LONGEST = 32  # numbers of frames left that are told apart: 0 to 31 and more
 FUTURES, HORIZON, COMMITTED = 16, 5, 2  # imagined at a decision; frames of each; latent actions of it that are taken
-ALONE = "policy alone"  # whom all players are compared with
+ALONE, NO_CHOICE = "policy alone", "one future"  # whom all players are compared with
 PAST, MASKGIT_STEPS = 2, 2  # frames that the world is given; steps for each that it imagines
 
 
@@ -197,49 +197,47 @@ class PlanningPlayer(ClonedPlayer):
 # ------------------------------------------------------------------------------------------------------------ results
 
 
-def compared(rows: list[Result]) -> list[dict[str, Any]]:
-    """One row a player of `rows`, which say of a player and a block of levels what became of each level.
+def compared(rows: list[Result], other: str = ALONE) -> list[dict[str, Any]]:
+    """One row a player. `rows` are of a player and a block of levels: `frames` to the coin of each level, 0 if unsolved.
 
-    `solved` is the share of levels, with Wilson's interval. `gain` is that minus the share of ALONE on the same levels,
-    `frames` the frames to the coin minus those of ALONE on levels that both solved; bootstrap intervals over levels.
-    Blocks that not all have played are left out.
+    `solved` is the share of levels, with Wilson's interval. `gain` is that minus the share of `other` on the same
+    levels, `frames` the frames to the coin minus those of `other` on levels that both solved; bootstrap intervals over
+    levels. Blocks that not all have played are left out.
     """
     blocks: dict[str, dict[int, Result]] = {}
     for row in rows:
         blocks.setdefault(row["player"], {})[row["block"]] = row
-    common = sorted(set.intersection(*map(set, blocks.values()))) if ALONE in blocks else []
+    common = sorted(set.intersection(*map(set, blocks.values()))) if other in blocks else []
     if not common:
-        raise AgentError(f"results: found no block of levels that all have played, {ALONE!r} among them; play more")
+        raise AgentError(f"results: found no block of levels that all have played, {other!r} among them; play more")
     if any(len({tuple(played[block]["level_seeds"]) for played in blocks.values()}) > 1 for block in common):
         raise AgentError("results: found a block in which players met different levels, wanted the same for all")
-    frames = {  # to the coin, of each level; 0 where it was not solved
-        name: np.concatenate([played[block]["frames"] for block in common]) for name, played in blocks.items()
-    }
+    frames = {name: np.concatenate([played[block]["frames"] for block in common]) for name, played in blocks.items()}
     found = []
     for name, own in frames.items():
-        both = (own > 0) & (frames[ALONE] > 0)
-        solved = int((own > 0).sum())
-        gain = bootstrap_mean(((own > 0).astype(int) - (frames[ALONE] > 0))[:, None])[0]
-        longer = bootstrap_mean((own - frames[ALONE])[both, None])[0]
-        share = Interval(solved / len(own), *wilson(solved, len(own)))
+        solved, theirs = own > 0, frames[other] > 0
+        gain = bootstrap_mean((solved.astype(int) - theirs)[:, None])[0]
+        longer = bootstrap_mean((own - frames[other])[solved & theirs, None])[0]
+        share = Interval(solved.mean(), *wilson(int(solved.sum()), len(own)))
         found.append({"player": name, "levels": len(own), "solved": share, "gain": gain, "frames": longer})
     return found
 
 
 def planning_table(rows: list[Result]) -> str:
-    """`compared` in Markdown."""
+    """Markdown: per cent of levels solved, minus the policy's alone and minus the planner's without a choice."""
     lines = [
-        f"| player | levels | solved, % [95 %] | minus {ALONE} | frames to the coin, minus {ALONE}, if both solve |",
-        "|---|---|---|---|---|",
+        f"| player | levels | solved, % [95 %] | minus {ALONE} | minus {NO_CHOICE} | frames, minus {ALONE} |",
+        "|---|---|---|---|---|---|",
     ]
-    for row in compared(rows):
-        value, low, high = row["frames"]
-        beside = (
-            ["", ""]
-            if row["player"] == ALONE
-            else [percent(row["gain"], "+.0f"), f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"]
+    for row, beside in zip(compared(rows), compared(rows, NO_CHOICE), strict=True):
+        ahead, chosen = (
+            "" if row["player"] == name else percent(gain, "+.0f")
+            for name, gain in ((ALONE, row["gain"]), (NO_CHOICE, beside["gain"]))
         )
-        lines.append(f"| {' | '.join([row['player'], str(row['levels']), percent(row['solved'], '.0f'), *beside])} |")
+        value, low, high = row["frames"]
+        longer = "" if row["player"] == ALONE else f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+        cells = (row["player"], row["levels"], percent(row["solved"], ".0f"), ahead, chosen, longer)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 

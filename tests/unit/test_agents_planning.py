@@ -202,13 +202,16 @@ def row(player: str, block: int, frames: list[int], first: int = 0) -> dict:
 def test_players_are_compared_level_by_level() -> None:
     rows = [row("policy alone", 0, [9, 0, 7, 0]), row("planner", 0, [6, 5, 0, 0]), row("policy alone", 1, [8, 0])]
     rows += [row("planner", 1, [7, 3]), row("policy alone", 2, [1, 1])]  # a block that the planner has not played
-    alone, planner = agents.compared(rows)
+    rows += [row("one future", 0, [9, 0, 7, 0]), row("one future", 1, [8, 4])]
+    alone, planner, single = agents.compared(rows)
     assert (alone["levels"], alone["gain"].value, alone["frames"].value) == (6, 0, 0)
     assert planner["solved"].value == pytest.approx(4 / 6) and planner["gain"].value == pytest.approx(1 / 6)
     assert planner["gain"].low < 1 / 6 < planner["gain"].high
     assert planner["frames"].value == -2  # 6 - 9 and 7 - 8, on the two levels that both solved
-    text = agents.planning_table(rows)
-    assert "| policy alone | 6 | 50 [" in text and "| planner | 6 | 67 [" in text and "| +17 [" in text
+    assert agents.compared(rows, "one future")[1]["gain"].value == single["gain"].value - 1 / 6 == 0
+    text = agents.planning_table(rows).splitlines()
+    assert "| policy alone | 6 | 50 [" in text[2] and "| planner | 6 | 67 [" in text[3]
+    assert "| +17 [" in text[3] and "| -17 [" in text[2] and "| -2.0 [" in text[3]
 
 
 def test_results_that_cannot_be_compared_are_refused() -> None:

@@ -198,7 +198,7 @@ class PlanningPlayer(ClonedPlayer):
 
 
 def compared(rows: list[Result], other: str = ALONE) -> list[dict[str, Any]]:
-    """One row a player. `rows` are of a player and a block of levels: `frames` to the coin of each level, 0 if unsolved.
+    """One row a player. `rows` are of a player and a block of levels: `frames` to the coin of each level, or 0.
 
     `solved` is the share of levels, with Wilson's interval. `gain` is that minus the share of `other` on the same
     levels, `frames` the frames to the coin minus those of `other` on levels that both solved; bootstrap intervals over

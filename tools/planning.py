@@ -39,7 +39,7 @@ EVERY = 3  # frames of play between two moments that are looked at
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--world", default="laptop", help="that names latent actions and imagines futures")
-    parser.add_argument("--blocks", type=int, default=6, help="of levels that every player plays (default: 6)")
+    parser.add_argument("--blocks", type=int, default=2, help="of levels that every player plays (default: 2)")
     parser.add_argument("--levels", type=int, default=25, help="in a block (default: 25)")
     parser.add_argument("--frames", type=int, default=30_000, help="of expert video (default: 30000)")
     parser.add_argument("--steps", type=int, default=agents.STAGE.steps, help="of training each network")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from pretend_games import PretendGames
 from torch import Tensor, nn
 
 from genie_lite import agents
@@ -16,6 +18,7 @@ from genie_lite.agents import UNKNOWN, AgentError, ExpertVideo, PlanningPlayer, 
 from genie_lite.agents.planning import COMMITTED, LONGEST, rank_correlation
 from genie_lite.data import FrameDataset
 
+TOOL = runpy.run_path(str(Path(__file__).resolve().parents[2] / "tools" / "planning.py"))
 SMALL = dataclasses.replace(agents.STAGE, steps=150, clips=8, checkpoint_every_minutes=60.0)
 LENGTHS = [12, 40, 9, 2, 20] * 8
 
@@ -221,3 +224,41 @@ def test_results_that_cannot_be_compared_are_refused() -> None:
         agents.compared([row("planner", 0, [1])])
     with pytest.raises(AgentError, match="players met different levels"):
         agents.compared([row("policy alone", 0, [1]), row("planner", 0, [1], first=5)])
+
+
+def test_shipped_results_have_all_players_on_the_same_levels() -> None:
+    found = agents.recorded_planning()
+    rows = {row["player"]: row for row in agents.compared(found["rows"])}
+    assert list(rows) == ["policy alone", "one future", "best of 16 futures", "oracle", "blind"]
+    assert min(row["levels"] for row in rows.values()) >= 50
+    assert 0 < found["sign"]["rank_correlation"] < 1 and found["links"]["moments"] >= 40
+
+
+# ---------------------------------------------------------------------------------------------- which link fails
+
+
+def test_a_game_that_is_over_shows_its_last_frames_and_presses_nothing() -> None:
+    """Pretend games end after 3 to 40 game steps, and are solved by a key to the right."""
+    games, keys = PretendGames(6, 0, 10, 0, env_name="coinrun"), np.array([7, 4] * 3)
+    shown = np.repeat(games.observe()[1]["rgb"][:, None], 4, axis=1)
+    over, solved = np.zeros(6, bool), np.zeros(6, bool)
+    for _ in range(12):  # 48 game steps
+        before, was_over = shown.copy(), over.copy()
+        shown = TOOL["hold"](games, keys, 4, shown, over, solved)
+        np.testing.assert_array_equal(shown[over], before[over])  # the next episode is never shown
+        np.testing.assert_array_equal(shown[~over, :-1], before[~over, 1:])
+        assert over[was_over].all()
+    assert over.all() and solved.tolist() == [True, False] * 3
+
+
+def test_deaths_of_the_chosen_futures_are_compared_with_those_of_any() -> None:
+    """Three moments; the world's sign avoids death, and in the game it does not."""
+    imagined = np.array([[1.0, 2, 3, 4], [4.0, 1, 2, 3], [1.0, 2, 3, 4]])
+    real = np.array([[9.0, 1, 5, 6], [1.0, 3, 4, 5], [10.0, 20, 30, 40]])
+    died = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]], bool)
+    found = TOOL["summary"](imagined, real, died, np.zeros((3, 4), bool))
+    assert (found["moments"], found["moments_alive"], found["moments_mixed"]) == (3, 1, 2)
+    assert found["died, at random"][0] == pytest.approx(1 / 6, abs=1e-4)
+    assert found["died, best imagined"][0] == 0 and found["died, best real"][0] == pytest.approx(2 / 3, abs=1e-4)
+    assert found["agreement"][0] == 1  # of the moment at which no future ends
+    assert found["gap_real"][0] == pytest.approx(np.mean([1 - 20 / 3, 1 - 4]), abs=1e-4)

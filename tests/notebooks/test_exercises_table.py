@@ -59,5 +59,22 @@ def test_no_notebook_takes_two_hours(path: Path) -> None:
     assert reading >= 5 and running >= 1, "an estimate that counts no words or no training would pass"
 
 
+def test_what_is_taught_where_names_sections_and_quizzes_that_exist() -> None:
+    """Ten topics; a section is a heading, or begins a paragraph in bold; each topic is asked about somewhere."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.partition("## What is taught where")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| (\d)\. [^|]+\| ([^|]+) \| ([\d, ]+) \|$", table, re.MULTILINE)
+    assert [int(topic) for topic, _, _ in rows] == list(range(10))
+    texts = {path.stem[:2]: nbformat.read(path, as_version=4).cells for path in NOTEBOOKS}
+    for topic, taught, asked in rows:
+        number = ""
+        for found in re.finditer(r'\b(\d\d)\b|"([^"]+)"', taught):
+            number = found[1] or number
+            section = re.compile(rf"^(?:#+ |\*\*){re.escape(found[2] or '')}", re.MULTILINE)
+            cells = [cell.source for cell in texts[number] if cell.cell_type == "markdown"]
+            assert any(section.search(text) for text in cells), f"topic {topic}: notebook {number} has no {found[2]!r}"
+        assert all((ROOT / f"genie_lite/course/quizzes/nb{name.strip()}.yaml").is_file() for name in asked.split(","))
+
+
 def test_lines_are_counted_without_head_docstring_and_comments() -> None:
     assert [TOOL["lines"](name) for name in ("05.2", "02.4")] == [3, 3]

@@ -24,7 +24,7 @@ import genie_lite
 from genie_lite import agents, storage
 from genie_lite.agents import planning
 from genie_lite.agents.player import SEEN, draw
-from genie_lite.agents.policy import look
+from genie_lite.agents.policy import clips_before, look
 from genie_lite.config import config_to_dict
 from genie_lite.data import collect
 from genie_lite.data.procgen_games import NUM_ENV_ACTIONS, STILL, make_games
@@ -96,6 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     if "links" not in found and options.moments:
         found["links"] = links(genie, data, latent, sign, pairs, latest, options.moments)
         storage.write_json(path, found)
+    if "luck" not in found and options.moments:
+        found["luck"] = luck(genie, latent, sign, video, options.moments)
+        storage.write_json(path, found)
     done = {(row["player"], row["block"]) for row in found["rows"]}
     for block in range(options.blocks):
         for number, (name, player) in enumerate(players.items()):
@@ -156,6 +159,32 @@ def links(genie, data, latent, sign, pairs, latest, moments: int) -> dict[str, A
                     break
     game.close(), copies.close()
     return summary(*map(np.stack, zip(*measured, strict=True)))
+
+
+def luck(genie, latent, sign, video, moments: int) -> dict[str, Any]:
+    """How much of what the sign says of futures is the world's draw? The best one's latent actions, imagined anew.
+
+    Moments are frames of held-out episodes. `kept` is the variance of frames left over as many futures with the same
+    latent actions, as a share of that over futures with their own, `best` the frames left of the best future minus
+    their mean, `again` the same of its latent actions, on average, when they are imagined anew.
+    """
+    rng, found = np.random.default_rng(0), []
+    for frame in tqdm(rng.permutation(agents.split_transitions(video)[1])[:moments], desc="imagining anew"):
+        seen = video.frames[clips_before(video, np.array([frame]), agents.FRAMES)[0][0]]
+        futures = agents.imagine(genie, latent, sign, seen, rng)
+        shown = np.repeat(seen[None], planning.FUTURES, axis=0)
+        codes = np.repeat(futures.latent_actions[futures.best][None], planning.FUTURES, axis=0)
+        again = genie.generate(
+            shown[:, -planning.PAST :], codes, maskgit_steps=planning.MASKGIT_STEPS, seed=int(rng.integers(2**31))
+        )
+        left = agents.expected_frames_left(look(sign, np.concatenate([shown, again], axis=1)[:, -agents.FRAMES :])[0])
+        mean = futures.left.mean()
+        found.append((left.var(), futures.left.var(), futures.left.min() - mean, left.mean() - mean))
+    same, own, best, replayed = np.array(found).T
+    named = {"best": best, "again": replayed}
+    return {"moments": len(found), "kept": round(float(same.mean() / own.mean()), 4)} | {
+        name: [round(x, 4) for x in bootstrap_mean(values[:, None])[0]] for name, values in named.items()
+    }
 
 
 def hold(games, keys, repeat: int, shown: np.ndarray, over: np.ndarray, solved: np.ndarray) -> np.ndarray:

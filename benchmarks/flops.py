@@ -49,9 +49,8 @@ def encoding(model: ModelConfig, clips: int, frames: int) -> float:
     """What the dynamics model reads of clips: tokens, latent actions, first guesses."""
     total = tokenizer_encoder(model, clips, frames).forward + latent_action_encoder(model, clips, frames).forward
     if model.dynamics.first_guess:
-        total += (
-            tokenizer_decoder(model, clips, frames - 1).forward + latent_action_decoder(model, clips, frames).forward
-        )
+        shown = frames if model.dynamics.sharp_guess else frames - 1  # a sharp guess is fitted to the frame after it
+        total += tokenizer_decoder(model, clips, shown).forward + latent_action_decoder(model, clips, frames).forward
     return total
 
 

@@ -57,12 +57,13 @@ def with_guesses(model: GenieModel, tokens: Tensor, actions: Tensor, past: Tenso
     if not settings.first_guess:
         return EncodedClips(tokens, actions, None, past)
     vectors = latent_action.quantizer.lookup(actions)
-    shown = model.tokenizer.decode((tokens if past is None else past)[:, :-1])
     if settings.sharp_guess:
         assert isinstance(latent_action, ShiftLatentActionModel)
-        guesses = latent_action.predict_sharply(shown, vectors, model.tokenizer.decode(tokens)[:, 1:])
+        true = model.tokenizer.decode(tokens)
+        shown = true if past is None else model.tokenizer.decode(past)
+        guesses = latent_action.predict_sharply(shown[:, :-1], vectors, true[:, 1:])
     else:
-        guesses = latent_action.predict(shown, vectors)
+        guesses = latent_action.predict(model.tokenizer.decode((tokens if past is None else past)[:, :-1]), vectors)
     return EncodedClips(tokens, actions, guesses.float().clamp(0, 1), past)
 
 

@@ -16,7 +16,7 @@ from genie_lite.config.model import (
     TokenizerConfig,
     TransformerConfig,
 )
-from genie_lite.config.schema import Config, DataConfig, SamplingConfig, StageConfig, TrainingConfig
+from genie_lite.config.schema import Config, DataConfig, PlayConfig, SamplingConfig, StageConfig, TrainingConfig
 from genie_lite.config.stages import COURSE_STAGES, PAPER_STAGES, STAGE_BEFORE, STAGES, Stage
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "DynamicsConfig",
     "LatentActionConfig",
     "ModelConfig",
+    "PlayConfig",
     "SamplingConfig",
     "Stage",
     "StageConfig",

@@ -125,14 +125,23 @@ class SamplingConfig:
 
 @checked
 @dataclass(frozen=True, kw_only=True)
+class PlayConfig:
+    """How keys become latent actions (not in the paper)."""
+
+    least_odds: Fraction = 0.01  # a key never takes an action less plausible than this share of the likeliest one
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that makes a world: the preset's name, data, models, training and sampling."""
+    """Everything that makes a world: the preset's name, data, models, training, sampling and play."""
 
     name: str = "default"  # of the preset
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    play: PlayConfig = field(default_factory=PlayConfig)
 
     def __post_init__(self) -> None:
         own_past = self.training.dynamics.own_past

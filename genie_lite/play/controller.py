@@ -47,7 +47,6 @@ WEIGHT = 2.0  # of what an action does, against how plausible it is
 # Where a world foresees what each latent action would do:
 RISES = 6.0  # pixels a frame that make a jump
 LEAST = 0.06  # least probability of all actions that rise, or do not, below which a key cannot ask for them
-POSSIBLE = 0.01  # actions less plausible than this share of the most plausible one are left out
 PER_PIXEL = 4.0  # nats of plausibility that a pixel to the wanted side outweighs
 ENOUGH = 2.0  # pixels to the wanted side, beyond which more do not count: they obey the key alike
 
@@ -143,7 +142,8 @@ class Controller:
         if self.foresight is not None:
             motions = None if rollout is None else rollout.motions()
             motions = self.foresight.motions(frames) if motions is None else motions
-            return choose_by_motion(motions, plausible, [INTENTIONS[name] for name in names])
+            intentions = [INTENTIONS[name] for name in names]
+            return choose_by_motion(motions, plausible, intentions, self.genie.config.play.least_odds)
         fit = np.stack([self._log_fit[name] for name in names])
         ruled_out = plausible < plausible.max(1, keepdims=True) + math.log(PLAUSIBLE)
         if self.prior is None or not self.jumps:  # an arm may go any way at any moment
@@ -174,16 +174,18 @@ class Controller:
         return np.log(_softened(self._across[direction])) + np.log(vertical)
 
 
-def choose_by_motion(motions: np.ndarray, plausible: np.ndarray, intentions: Sequence[tuple[int, bool]]) -> np.ndarray:
+def choose_by_motion(
+    motions: np.ndarray, plausible: np.ndarray, intentions: Sequence[tuple[int, bool]], least_odds: float = 0.01
+) -> np.ndarray:
     """The latent action whose motion fits each intention best, of those that are possible: int64 [B].
 
     motions: pixels to the right and down that each action would move the hero, [B, A, 2]. plausible: log-probabilities
     [B, A]. An intention is a direction (-1 left, 0 none, 1 right) and whether to jump.
 
     First actions that rise are kept, or those that do not; the others where these are less probable than LEAST. Then
-    actions far less plausible than the best of them are left out: against a wall, or in the air, no action that is
-    left does what the key asks for. Of the rest the one is taken that moves furthest to the wanted side, up to ENOUGH
-    pixels, or least of all; among equals plausibility decides.
+    actions less plausible than a share `least_odds` of the best of them are left out: against a wall, or in the air, no
+    action that is left does what the key asks for. Of the rest the one is taken that moves furthest to the wanted side,
+    up to ENOUGH pixels, or least of all; among equals plausibility decides.
     """
     odds = np.exp(plausible - plausible.max(1, keepdims=True))
     across, down = motions[..., 0], motions[..., 1]
@@ -193,7 +195,7 @@ def choose_by_motion(motions: np.ndarray, plausible: np.ndarray, intentions: Seq
     wanted = np.where(jumps, down < -RISES, down >= -RISES)
     can = (odds * wanted).sum(1, keepdims=True) >= LEAST * odds.sum(1, keepdims=True)
     odds = odds * np.where(can, wanted, ~wanted)
-    possible = odds >= POSSIBLE * odds.max(1, keepdims=True)
+    possible = odds >= least_odds * odds.max(1, keepdims=True)
     fit = np.where(direction == 0, -np.abs(across), np.minimum(direction * across, ENOUGH))
     return np.where(possible, PER_PIXEL * fit + plausible, -np.inf).argmax(1)
 

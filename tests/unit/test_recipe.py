@@ -11,8 +11,9 @@ import torch.nn.functional as F
 
 from genie_lite import storage
 from genie_lite.api import Genie
-from genie_lite.config import load_config
+from genie_lite.config import PlayConfig, load_config
 from genie_lite.data import FrameDataset, sample_dataset
+from genie_lite.evaluation import describe_actions
 from genie_lite.inference import KVCache
 from genie_lite.inference.first_guess import FirstGuess
 from genie_lite.inference.foresight import Foresight
@@ -23,7 +24,7 @@ from genie_lite.models.guess_likeness import NEAREST, LikenessDynamicsModel, squ
 from genie_lite.models.shift_latent_action import ShiftLatentActionModel
 from genie_lite.nn.displacement import match_displacements, shift_matrices
 from genie_lite.nn.two_streams import two_stream_mask
-from genie_lite.play.controller import choose_by_motion
+from genie_lite.play.controller import Controller, choose_by_motion
 from genie_lite.training import encoded, loop, read_log, train_genie
 from genie_lite.training.encoded import EncodedVideos, NumberLoader, encode_clips
 from genie_lite.training.starting import start_from, with_fresh_parts
@@ -593,6 +594,20 @@ def test_what_is_not_plausible_is_not_taken():
     motions = np.array([[[0, 0], [5, 0]], [[3, 8], [0, -20]]], float)
     plausible = np.log(np.array([[0.995, 0.005], [0.98, 0.02]]))
     assert choose_by_motion(motions, plausible, [(1, False), (0, True)]).tolist() == [0, 0]
+
+
+def test_a_world_says_how_plausible_an_action_must_be_for_a_key_to_take_it(recipe, monkeypatch):
+    plausible = np.log(np.array([[0.97, 0.02, *[0.0025] * 4]]))
+    motions = np.zeros((1, 6, 2))
+    motions[0, 1, 0] = 5
+    chosen = []
+    for least in (0.01, 0.03):
+        genie = Genie(dataclasses.replace(recipe, play=PlayConfig(least_odds=least))).eval()
+        controller = Controller(genie, actions=describe_actions(genie, sample_dataset("test"), clips=4))
+        monkeypatch.setattr(controller.foresight, "motions", lambda frames: motions)
+        monkeypatch.setattr(controller, "log_plausible", lambda frames, rollout: plausible)
+        chosen.append(int(controller.latent_actions(some_clips(1, 5), "right")[0]))
+    assert chosen == [1, 0]
 
 
 def test_actions_that_do_the_same_are_possible_together():

@@ -45,6 +45,7 @@ def test_it_is_small_and_holds_no_pickle(name):
 def test_its_preset_is_the_one_in_the_package(name, genie):
     assert genie.config.model == genie_lite.load_config(name).model
     assert genie.config.sampling == genie_lite.load_config(name).sampling
+    assert genie.config.play == genie_lite.load_config(name).play
 
 
 def test_its_card_says_how_it_was_made_and_what_its_buttons_do(genie):

@@ -103,6 +103,10 @@ def test_the_cache_is_as_exact_in_bfloat16_as_the_whole_video_is(genie, videos):
     assert 0 < error["alone"] < 1.5 * error["whole"]
 
 
+def shares(curve: list[list[float]]) -> str:
+    return " ".join(f"{value:.2f}".lstrip("0") if value < 0.995 else "1.0" for value, _, _ in curve[:8])
+
+
 def readme_rows(card: dict) -> list[str]:
     """Rows of README's tables on the laptop world, as its card has them."""
     metrics, played = card["metrics"], card["play_test"]
@@ -111,9 +115,6 @@ def readme_rows(card: dict) -> list[str]:
     def spread(values: list[float], digits: int) -> str:
         value, low, high = (f"{number:.{digits}f}" for number in values)
         return f"{value} [{low}, {high}]"
-
-    def shares(curve: list[list[float]]) -> str:
-        return " ".join(f"{value:.2f}".lstrip("0") if value < 0.995 else "1.0" for value, _, _ in curve[:8])
 
     flat, noisy = (table[f"mashed keys: late frames, {kind}"] for kind in ("flat", "noisy"))
     return [
@@ -137,19 +138,22 @@ def readme_rows(card: dict) -> list[str]:
 def coinrun_rows(card: dict) -> list[str]:
     """Rows of README's table on the coinrun world that can change with its weights or its sampling."""
     metrics, curves, played = card["metrics"], card["curves"], card["play_test"]
-    table, held = played["table"], played["curves"]["hold right"]
+    table, held = played["table"], played["curves"]
     flat, noisy = (table[f"mashed keys: late frames, {kind}"] for kind in ("flat", "noisy"))
     off, back = (table[f"jump: {what}"] for what in ("share that takes off", "of these, back on the ground in time"))
     value, low, high = metrics["delta_psnr"]
     rollout = ", ".join(f"{curves['free rollout'][t - 1]:.1f}" for t in (2, 4, 8))
-    presses = " ".join(f"{value:.2f}".lstrip("0") for value, _, _ in held["world"][:4])
     return [
         f"| free rollout from one frame, t = 2, 4, 8 | {rollout} dB |",
         f"| ΔtPSNR, t = 4 | {value:.1f} dB [{low:.1f}, {high:.1f}] |",
         f"| rarest of the eight latent actions | {100 * metrics['action_least_share'][0]:.1f} % of the time |",
         "| jumps that take off; of these, back on the ground in time | "
         f"{off['world'][0]:.2f}, {back['world'][0]:.2f} |",
-        f"| hold right: share that moves right, presses 1 to 4 | {presses} |",
+        *(
+            f"| hold {side}: share that moves {side}, presses 1 to 8 | {shares(held[f'hold {side}']['world'])} | "
+            f"real game: {shares(held[f'hold {side}']['game'])} |"
+            for side in ("right", "left")
+        ),
         f"| frames 20 to 40 of mashed keys: empty; noisy | {flat['world'][0]:.2f}, {noisy['world'][0]:.2f} | "
         f"real game: {flat['game'][0]:.2f}, {noisy['game'][0]:.2f} |",
     ]

@@ -129,7 +129,7 @@ class DynamicsConfig:
     loss_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # fraction of the masked tokens in the loss (paper: 1)
     past: Literal["masked", "complete"] = "masked"  # past frames in training; complete: as in play (paper: masked)
     first_guess: bool = False  # also read the next frame as the latent action model predicts it (paper: false)
-    sharp_guess: bool = False  # a first guess moves the frame by one displacement, not by the mean of all
+    sharp_guess: bool = False  # a first guess moves the frame by one displacement, not the mean of all (paper: false)
     guess_likeness: bool = False  # with first_guess: tokens that look like the guess are likelier (paper: false)
     merge: Size = 1  # side of the squares of tokens that share a position in the transformer (paper: 1)
     token_start: Literal["random", "codebook"] = "random"  # initial token embeddings (paper: not stated)

@@ -126,9 +126,9 @@ class SamplingConfig:
 @checked
 @dataclass(frozen=True, kw_only=True)
 class PlayConfig:
-    """How keys become latent actions (not in the paper)."""
+    """How keys become latent actions, in a world that foresees what each would do (not in the paper)."""
 
-    least_odds: Fraction = 0.01  # a key never takes an action less plausible than this share of the likeliest one
+    least_odds: Fraction = 0.01  # a key takes no action that is less plausible than this share of the likeliest one
 
 
 @checked

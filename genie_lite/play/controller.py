@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from genie_lite.config import PlayConfig
 from genie_lite.play.actions import card_labels, read_labels
 
 if TYPE_CHECKING:
@@ -175,7 +176,10 @@ class Controller:
 
 
 def choose_by_motion(
-    motions: np.ndarray, plausible: np.ndarray, intentions: Sequence[tuple[int, bool]], least_odds: float = 0.01
+    motions: np.ndarray,
+    plausible: np.ndarray,
+    intentions: Sequence[tuple[int, bool]],
+    least_odds: float = PlayConfig.least_odds,
 ) -> np.ndarray:
     """The latent action whose motion fits each intention best, of those that are possible: int64 [B].
 

@@ -198,7 +198,8 @@ def _encoded(genie: Genie, dataset: FrameDataset, stage: StageConfig, run_dir: P
         if newest_state(run_dir / "state") is None:
             file.unlink(missing_ok=True)
         home = next(genie.dynamics.parameters()).device
-        genie.dynamics.to(genie.device)  # with `own_past` it makes frames
+        if stage.own_past:  # it makes frames, and may be elsewhere, waiting to be sharded
+            genie.dynamics.to(genie.device)
         EncodedVideos(genie, dataset, stage, file, progress=progress)
         genie.dynamics.to(home)
     distributed.wait()

@@ -150,10 +150,12 @@ def play_keys(
         )
         past = prompts[part]
         for t in range(length):
-            at_hand = {"rollout": rollout} if getattr(controller, "reads_rollout", False) else {}
+            at_hand: dict[str, Any] = {"rollout": rollout} if getattr(controller, "reads_rollout", False) else {}
             if keys is None:
                 actions = controller.autoplay(past, rng, **at_hand)
             else:
+                if at_hand:
+                    at_hand["before"] = [row[:t] for row in keys[part]]
                 actions = controller.latent_actions(past, [row[t] for row in keys[part]], **at_hand)
             frame = rollout.step(actions)
             videos[part, t] = frame

@@ -9,6 +9,7 @@ from genie_lite.inference.arrays import frames_to_tensor
 from genie_lite.inference.compute import playing
 from genie_lite.models import GenieModel
 from genie_lite.models.shift_latent_action import ShiftLatentActionModel
+from genie_lite.nn.displacement import match_displacements
 
 PAST = 2  # frames that it looks at: enough to see how fast the scene moves
 
@@ -47,3 +48,19 @@ class Foresight:
             sharp = self.model.config.model.dynamics.sharp_guess
             found = model.displacements(pixels.repeat_interleave(count, 0), vectors, motion, sharp=sharp)[:, -1]
         return found.flip(-1).to(torch.float64).cpu().numpy().reshape(len(pixels), count, 2)
+
+    def moved(self, frames: np.ndarray, count: int = 1) -> np.ndarray:
+        """Pixels right and down that the hero moved to each of the last `count` frames: float64 [B, count, 2].
+
+        frames are uint8 [B, T, H, W, C]; where there are too few, nothing moved. Read off the scene, which moves the
+        other way; a hero is at rest where that is half as likely as any motion, so also before an empty sky.
+        """
+        pixels, _ = frames_to_tensor(self.model, np.asarray(frames)[:, -count - 1 :])
+        model = self.model.latent_action
+        assert isinstance(model, ShiftLatentActionModel)
+        with playing(self.model, len(pixels), self.precision):
+            likely = match_displacements(pixels, model.reach)  # [B, T-1, 2, 2 · reach + 1]
+            rests = 2 * likely[..., model.reach] >= likely.amax(dim=-1)
+            steps = (likely.argmax(dim=-1) - model.reach).masked_fill(rests, 0)
+        found = steps.flip(-1).to(torch.float64).cpu().numpy()
+        return np.pad(found, ((0, 0), (count - found.shape[1], 0), (0, 0)))

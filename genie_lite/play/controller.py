@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from genie_lite.config import PlayConfig
 from genie_lite.play.actions import card_labels, read_labels
+from genie_lite.play.choice import REMEMBERED, choose_by_motion
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
@@ -45,11 +45,6 @@ UNSURE = 0.02  # least probability that a direction is given, so that no factor 
 PLAUSIBLE = 0.05  # actions less plausible than this share of the most plausible one are not taken
 UNWANTED_JUMP = 0.3  # factor for an action that jumps under a key that does not
 WEIGHT = 2.0  # of what an action does, against how plausible it is
-# Where a world foresees what each latent action would do:
-RISES = 6.0  # pixels a frame that make a jump
-LEAST = 0.06  # least probability of all actions that rise, or do not, below which a key cannot ask for them
-PER_PIXEL = 4.0  # nats of plausibility that a pixel to the wanted side outweighs
-ENOUGH = 2.0  # pixels to the wanted side, beyond which more do not count: they obey the key alike
 
 
 class Prior(Protocol):
@@ -127,12 +122,18 @@ class Controller:
         return tuple(self._log_fit)
 
     def latent_actions(
-        self, frames: np.ndarray, keys: str | Sequence[str], *, rollout: Rollout | None = None
+        self,
+        frames: np.ndarray,
+        keys: str | Sequence[str],
+        *,
+        rollout: Rollout | None = None,
+        before: Sequence[Sequence[str | None]] | None = None,
     ) -> np.ndarray:
         """The latent action of each world, int64 [B], given its key and its past frames uint8 [B, T, H, W, C].
 
         `keys` is one name for each world, or one for all. From the rollout that made the frames much of what is needed
-        can be read, if the prior is the world's own (`reads_rollout`). Raises ValueError for an unknown name.
+        can be read, if the prior is the world's own (`reads_rollout`). `before`, [B][t], are the keys that led to the
+        last frames, None where a latent action was taken by itself. Raises ValueError for an unknown name.
         """
         plausible = self.log_plausible(frames, rollout)
         names = [keys] * len(plausible) if isinstance(keys, str) else list(keys)
@@ -143,8 +144,10 @@ class Controller:
         if self.foresight is not None:
             motions = None if rollout is None else rollout.motions()
             motions = self.foresight.motions(frames) if motions is None else motions
+            sides = _sides(before or [[] for _ in names])
+            moved = self.foresight.moved(frames, sides.shape[1])
             intentions = [INTENTIONS[name] for name in names]
-            return choose_by_motion(motions, plausible, intentions, self.genie.config.play.least_odds)
+            return choose_by_motion(motions, plausible, intentions, self.genie.config.play, moved, sides)
         fit = np.stack([self._log_fit[name] for name in names])
         ruled_out = plausible < plausible.max(1, keepdims=True) + math.log(PLAUSIBLE)
         if self.prior is None or not self.jumps:  # an arm may go any way at any moment
@@ -175,33 +178,11 @@ class Controller:
         return np.log(_softened(self._across[direction])) + np.log(vertical)
 
 
-def choose_by_motion(
-    motions: np.ndarray,
-    plausible: np.ndarray,
-    intentions: Sequence[tuple[int, bool]],
-    least_odds: float = PlayConfig.least_odds,
-) -> np.ndarray:
-    """The latent action whose motion fits each intention best, of those that are possible: int64 [B].
-
-    motions: pixels to the right and down that each action would move the hero, [B, A, 2]. plausible: log-probabilities
-    [B, A]. An intention is a direction (-1 left, 0 none, 1 right) and whether to jump.
-
-    First actions that rise are kept, or those that do not; the others where these are less probable than LEAST. Then
-    actions less plausible than a share `least_odds` of the best of them are left out: against a wall, or in the air, no
-    action that is left does what the key asks for. Of the rest the one is taken that moves furthest to the wanted side,
-    up to ENOUGH pixels, or least of all; among equals plausibility decides.
-    """
-    odds = np.exp(plausible - plausible.max(1, keepdims=True))
-    across, down = motions[..., 0], motions[..., 1]
-    direction = np.array([direction for direction, _ in intentions])[:, None]
-    jumps = np.array([jumps for _, jumps in intentions])[:, None]
-
-    wanted = np.where(jumps, down < -RISES, down >= -RISES)
-    can = (odds * wanted).sum(1, keepdims=True) >= LEAST * odds.sum(1, keepdims=True)
-    odds = odds * np.where(can, wanted, ~wanted)
-    possible = odds >= least_odds * odds.max(1, keepdims=True)
-    fit = np.where(direction == 0, -np.abs(across), np.minimum(direction * across, ENOUGH))
-    return np.where(possible, PER_PIXEL * fit + plausible, -np.inf).argmax(1)
+def _sides(keys: Sequence[Sequence[str | None]]) -> np.ndarray:
+    """The direction of each of keys [B][t], 0 where there is none: int64 [B, the last REMEMBERED of t, at least 1]."""
+    count = int(np.clip(max(len(row) for row in keys), 1, REMEMBERED))
+    rows = [[INTENTIONS.get(key or "none", (0, False))[0] for key in row][-count:] for row in keys]
+    return np.array([[0] * (count - len(row)) + row for row in rows])
 
 
 def _softened(probability: np.ndarray) -> np.ndarray:

@@ -18,7 +18,6 @@ from genie_lite.play.prompts import Prompts, prompt_frames
 
 if TYPE_CHECKING:
     from genie_lite.api import Genie
-    from genie_lite.inference import Rollout
 
 MAX_SEED = 2**32 - 1
 
@@ -75,6 +74,7 @@ class PlaySession:
             frame = np.asarray(self._rollout.step(np.array([action])))[0]
             self._frames.append(frame)
             self._actions.append(action)
+            self._keys.append(None)
             return frame
 
     def press(self, key: str) -> np.ndarray:
@@ -82,7 +82,10 @@ class PlaySession:
 
         Raises ActionError for a key that the controller does not know; the session stays as it was.
         """
-        return self.step(self.latent_action(key))
+        with self._lock, interrupts_postponed():
+            frame = self.step(self.latent_action(key))
+            self._keys[-1] = key
+            return frame
 
     def latent_action(self, key: str) -> int:
         """The latent action that the controller chooses for a key now, in 0 .. A-1. ActionError for an unknown key."""
@@ -90,9 +93,12 @@ class PlaySession:
             raise ActionError(f"key: found {key!r}, wanted one of {', '.join(self.controller.keys)}")
         with self._lock:
             past = self.known(self.genie.context_frames)
-            return int(self.controller.latent_actions(past[None], [key], **self.at_hand())[0])
+            known = self.at_hand()
+            if known:
+                known["before"] = [self._keys[-self.genie.context_frames :]]
+            return int(self.controller.latent_actions(past[None], [key], **known)[0])
 
-    def at_hand(self) -> dict[str, Rollout]:
+    def at_hand(self) -> dict[str, Any]:
         """The rollout, for a controller that reads from it what the world already knows."""
         return {"rollout": self._rollout} if getattr(self.controller, "reads_rollout", False) else {}
 
@@ -115,6 +121,7 @@ class PlaySession:
                 raise ActionError(f"undo: no step left to take back, {found}; reset() starts again") from error
             self._frames.pop()
             self._actions.pop()
+            self._keys.pop()
             return self.frame
 
     def reset(self, prompt: Any = None, *, seed: int | None = None) -> np.ndarray:
@@ -137,6 +144,7 @@ class PlaySession:
                 self._rollout, self.seed, self.prompt = rollout, seed, frames
                 self._frames = [frames[-1]]
                 self._actions: list[int] = []
+                self._keys: list[str | None] = []  # that led to each frame, None for a latent action by itself
             return self.frame
 
     def warm_up(self) -> None:

@@ -24,7 +24,8 @@ from genie_lite.models.guess_likeness import NEAREST, LikenessDynamicsModel, squ
 from genie_lite.models.shift_latent_action import ShiftLatentActionModel
 from genie_lite.nn.displacement import match_displacements, shift_matrices
 from genie_lite.nn.two_streams import two_stream_mask
-from genie_lite.play.controller import Controller, choose_by_motion
+from genie_lite.play.choice import choose_by_motion
+from genie_lite.play.controller import Controller
 from genie_lite.training import encoded, loop, read_log, train_genie
 from genie_lite.training.encoded import EncodedVideos, NumberLoader, encode_clips
 from genie_lite.training.starting import start_from, with_fresh_parts
@@ -606,8 +607,69 @@ def test_a_world_says_how_plausible_an_action_must_be_for_a_key_to_take_it(recip
         controller = Controller(genie, actions=describe_actions(genie, sample_dataset("test"), clips=4))
         monkeypatch.setattr(controller.foresight, "motions", lambda frames: motions)
         monkeypatch.setattr(controller, "log_plausible", lambda frames, rollout: plausible)
-        chosen.append(int(controller.latent_actions(some_clips(1, 5), "right")[0]))
+        at_rest = np.repeat(some_clips(1, 1), 5, axis=1)
+        chosen.append(int(controller.latent_actions(at_rest, "right")[0]))
     assert chosen == [1, 0]
+
+
+def test_who_runs_stops_at_a_wall_sooner_than_who_stands_is_kept_from_starting():
+    """The same doubt means a wall to a runner, and to who stands still only that he seldom starts."""
+    motions = np.tile(np.array([[0, 0], [5, 0]], float), (3, 1, 1))
+    plausible = np.log(np.tile([0.95, 0.05], (3, 1)))
+    settings = PlayConfig(least_odds=0.03, least_odds_running=0.1)
+    moved = np.array([[[0, 0]], [[7, 0]], [[-7, 0]]], float)  # at rest, running right, running left
+    keys = [(1, False)] * 3
+    assert choose_by_motion(motions, plausible, keys, settings, moved).tolist() == [1, 0, 1]
+    assert choose_by_motion(motions, plausible, keys, settings).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("moved", "sides", "expected"),
+    [
+        ([[5, 0], [5, 0], [0, 0]], [1, 1, 1], 0),  # went right under the key, and is stopped
+        ([[5, 0], [5, 0], [0, 0]], [1, 1, 0], 1),  # stopped because the key was let go
+        ([[5, 0], [0, 0], [0, 0]], [1, 1, 0], 0),  # let it go when he was stopped already
+        ([[-5, 0], [-5, 0], [0, 0]], [1, 1, 1], 1),  # turns round
+        ([[0, 9], [0, 9], [0, 0]], [1, 1, 1], 0),  # slid down a wall
+        ([[0, 9], [0, 9], [0, 0]], [0, 0, 1], 1),  # fell straight down
+        ([[0, -9], [0, -9], [0, -9]], [1, 1, 1], 1),  # flies up along a wall, and may soon be above it
+        ([[0, 0], [0, 0], [0, 0]], [1, 1, 1], 1),  # has not moved yet
+        ([[0, 0]] * 12, [1] * 12, 0),  # nor ever will
+        ([[5, 0], [0, 0], [-5, 0], [0, 0]], [1, 1, -1, 0], 1),  # has gone elsewhere since
+    ],
+)
+def test_whoever_a_wall_has_stopped_stays_stopped_until_he_goes_elsewhere(moved, sides, expected):
+    motions, plausible = np.array([[[0, 0], [5, 0]]], float), np.log([[0.7, 0.3]])
+    settings = PlayConfig(least_odds=0.01, least_odds_running=0.01, least_odds_stopped=1.0)
+    past = np.array([moved], float), np.array([sides])
+    assert choose_by_motion(motions, plausible, [(1, False)], settings, *past).tolist() == [expected]
+    assert choose_by_motion(motions, plausible, [(1, True)], settings, *past).tolist() == [1]
+    mirrored = (past[0] * [-1, 1], -past[1])
+    assert choose_by_motion(-motions, plausible, [(-1, False)], settings, *mirrored).tolist() == [expected]
+
+
+def test_how_a_hero_moved_is_seen_in_the_scene(world):
+    picture = np.random.default_rng(0).integers(256, size=(1, *world.frame_size, 3), dtype=np.uint8)
+    scene = np.stack([picture, np.roll(picture, (2, -3), axis=(1, 2))], axis=1)  # the scene goes left and down
+    foresight = Foresight(world)
+    assert foresight.moved(scene).tolist() == [[[3.0, -2.0]]]
+    assert foresight.moved(scene, 3).tolist() == [[[0.0, 0.0], [0.0, 0.0], [3.0, -2.0]]]
+    assert foresight.moved(scene[:, :1]).tolist() == [[[0.0, 0.0]]]
+    assert foresight.moved(np.full_like(scene, 80)).tolist() == [[[0.0, 0.0]]]  # an empty sky
+
+
+def test_a_controller_tells_runners_from_others(recipe, monkeypatch):
+    settings = PlayConfig(least_odds=0.01, least_odds_running=0.1)
+    genie = Genie(dataclasses.replace(recipe, play=settings)).eval()
+    controller = Controller(genie, actions=describe_actions(genie, sample_dataset("test"), clips=4))
+    motions = np.zeros((2, 6, 2))
+    motions[:, 1, 0] = 5
+    plausible = np.log(np.tile([0.93, 0.05, *[0.005] * 4], (2, 1)))
+    monkeypatch.setattr(controller.foresight, "motions", lambda frames: motions)
+    monkeypatch.setattr(controller, "log_plausible", lambda frames, rollout: plausible)
+    picture = np.random.default_rng(0).integers(256, size=(*genie.frame_size, 3), dtype=np.uint8)
+    rests, runs = np.stack([picture, picture]), np.stack([picture, np.roll(picture, -4, axis=1)])
+    assert controller.latent_actions(np.stack([rests, runs]), "right").tolist() == [1, 0]
 
 
 def test_actions_that_do_the_same_are_possible_together():

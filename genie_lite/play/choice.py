@@ -1,0 +1,80 @@
+"""Which latent action a key takes, in a world that foresees how far each would move the hero. Not in the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from genie_lite.config import PlayConfig
+
+MOVES = 0.5  # pixels a frame, from which on the hero moves
+RISES = 6.0  # pixels a frame that make a jump
+LEAST = 0.06  # least probability of all actions that rise, or do not, below which a key cannot ask for them
+PER_PIXEL = 4.0  # nats of plausibility that a pixel to the wanted side outweighs
+ENOUGH = 2.0  # pixels to the wanted side, beyond which more do not count: they obey the key alike
+REMEMBERED = 12  # presses that are looked back on
+
+
+def choose_by_motion(
+    motions: np.ndarray,
+    plausible: np.ndarray,
+    intentions: Sequence[tuple[int, bool]],
+    settings: PlayConfig | None = None,
+    moved: np.ndarray | None = None,
+    sides: np.ndarray | None = None,
+) -> np.ndarray:
+    """The latent action whose motion fits each intention best, of those that are possible: int64 [B].
+
+    motions: pixels to the right and down that each action would move the hero, [B, A, 2]. plausible: log-probabilities
+    [B, A]. An intention is a direction (-1 left, 0 none, 1 right) and whether to jump. moved: pixels to the right and
+    down that the hero has just moved, frame by frame, [B, t, 2]; sides: the directions of the keys that were pressed
+    for it, [B, t]. Without them heroes are at rest and no key was pressed.
+
+    First actions that rise are kept, or those that do not; the others where these are less probable than LEAST. Then
+    actions less plausible than a share of the best of them are left out: against a wall, or in the air, no action that
+    is left does what the key asks for. A hero at rest seldom starts, wall or not, so for him the share is small,
+    `least_odds`; one who runs goes on unless a wall stops him: `least_odds_running`. And whoever was stopped stays
+    stopped until he goes elsewhere, though the world may forget the wall: `least_odds_stopped`.
+
+    Of the rest the one is taken that moves furthest to the wanted side, up to ENOUGH pixels, or least of all; among
+    equals plausibility decides.
+    """
+    settings = settings or PlayConfig()
+    moved = np.zeros((len(motions), 1, 2)) if moved is None else moved
+    sides = np.zeros(moved.shape[:2], int) if sides is None else sides
+    odds = np.exp(plausible - plausible.max(1, keepdims=True))
+    across, down = motions[..., 0], motions[..., 1]
+    direction = np.array([direction for direction, _ in intentions])
+    jumps = np.array([jumps for _, jumps in intentions])
+
+    wanted = np.where(jumps[:, None], down < -RISES, down >= -RISES)
+    can = (odds * wanted).sum(1, keepdims=True) >= LEAST * odds.sum(1, keepdims=True)
+    odds = odds * np.where(can, wanted, ~wanted)
+
+    runs = direction * moved[:, -1, 0] > MOVES
+    least = np.where(runs, settings.least_odds_running, settings.least_odds)
+    least = np.where(was_stopped(direction, moved, sides) & ~jumps, settings.least_odds_stopped, least)
+    possible = odds >= least[:, None] * odds.max(1, keepdims=True)
+    towards = direction[:, None]
+    fit = np.where(towards == 0, -np.abs(across), np.minimum(towards * across, ENOUGH))
+    return np.where(possible, PER_PIXEL * fit + plausible, -np.inf).argmax(1)
+
+
+def was_stopped(direction: np.ndarray, moved: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Whether something keeps a hero from moving to the side `direction` [B], as far as the past tells: bool [B].
+
+    He is at rest. When he last moved, it was not to the other side, and a key to this side was pressed then and at the
+    next press, which moved him no more; or such keys alone were pressed for as long as is REMEMBERED, and he never
+    moved. `moved` [B, t, 2] and `sides` [B, t] as in `choose_by_motion`.
+    """
+    count = moved.shape[1]
+    worlds = np.arange(len(moved))
+    moves = (np.abs(moved) > MOVES).any(-1)
+    rests = np.where(moves.any(1), moves[:, ::-1].argmax(1), count)  # frames since he last moved
+    last = np.clip(count - 1 - rests, 0, max(count - 2, 0))
+    pressed = sides == direction[:, None]
+    not_away = direction * moved[worlds, last, 0] > -MOVES
+    after = pressed[worlds, last] & pressed[worlds, np.minimum(last + 1, count - 1)] & not_away
+    never = (rests == count) & (count >= REMEMBERED) & pressed.all(1)
+    return (direction != 0) & (rests > 0) & (np.where(rests < count, after, never))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import torch
 
 import genie_lite
 from genie_lite.api import Genie
+from genie_lite.config import load_config
 from genie_lite.data import data_folder, open_dataset, sample_dataset, sample_game
-from genie_lite.evaluation import action_choice, describe_actions, evaluate_genie, play_test
+from genie_lite.evaluation import PlayTest, action_choice, describe_actions, evaluate_genie, play_test
 from genie_lite.play import Controller
 from genie_lite.training import read_log
 
@@ -21,7 +23,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="name of the shipped world, for genie_lite.load(name)")
     parser.add_argument(
-        "runs", type=Path, help="folder with the run folders of the stages that are new since the world that ships"
+        "runs",
+        type=Path,
+        nargs="?",
+        help="folder with the run folders of the stages that are new since the world that ships; without it, only the "
+        "play test (--play) is repeated, with the preset's settings of play",
     )
     parser.add_argument("--data", default=None, help="held-out videos to measure on (default: the shipped sample's)")
     parser.add_argument("--clips", type=int, default=200)
@@ -34,6 +40,10 @@ def main() -> None:
         help="these runs went on from the world that ships (train --start): its minutes and steps are added to theirs",
     )
     options = parser.parse_args()
+    if options.runs is None:
+        if options.play is None:
+            parser.error("runs: found none, wanted the folder of runs to ship, or --play to repeat the play test")
+        return play_again(options.name, options.play)
 
     genie = Genie.load(options.runs / "dynamics" / "checkpoint")
     game = sample_game(genie.config)
@@ -74,14 +84,29 @@ def main() -> None:
         found = action_choice(genie, videos, clips=options.clips)
         genie.card["action_prior"] = {name: [round(float(x), 3) for x in values] for name, values in found.items()}
     if options.play:
-        played = play_test(genie, Controller(genie), quick=options.play == "quick")
+        played = play(genie, options.play)
         played.to_json(options.runs / "play.json")
         played.save_filmstrips(options.runs / "filmstrips")
-        genie.card["play_test"] = _rounded(played.to_dict())
-        print(played)
     genie.save(folder, dtype=torch.bfloat16)
     print(report.table())
     print(f"{folder}: {sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.1f} MB")
+
+
+def play(genie: Genie, extent: str) -> PlayTest:
+    """The play test, "quick" or "full", on the world's card too."""
+    played = play_test(genie, Controller(genie), quick=extent == "quick")
+    genie.card["play_test"] = _rounded(played.to_dict())
+    print(played)
+    return played
+
+
+def play_again(name: str, extent: str) -> None:
+    """Repeat the play test of a world that ships, after its preset's settings of play have changed."""
+    folder = data_folder() / "checkpoints" / name
+    genie = Genie.load(folder)
+    genie.config = replace(genie.config, play=load_config(name).play)
+    play(genie, extent)
+    genie.save(folder, dtype=torch.bfloat16)
 
 
 def card(world: Genie | None, name: str) -> Any:

@@ -129,8 +129,8 @@ class PlayConfig:
     """How keys become latent actions, in a world that foresees what each would do (not in the paper)."""
 
     least_odds: Fraction = 0.01  # a key takes no action that is less plausible than this share of the likeliest one
-    least_odds_running: Fraction = 0.01  # the same for a key to the side where the hero is going already
-    least_odds_stopped: Fraction = 0.01  # the same for a key that is still held after something stopped the hero
+    least_odds_running: Fraction = 0.1  # the same for a key to the side where the hero is going already
+    least_odds_stopped: Fraction = 1.0  # the same for a key that is still held after something stopped the hero
 
 
 @checked

@@ -48,6 +48,7 @@ def main() -> None:
     genie = Genie.load(options.runs / "dynamics" / "checkpoint")
     game = sample_game(genie.config)
     videos = open_dataset(options.data) if options.data else sample_dataset("test", game=game)
+    genie.config = replace(genie.config, play=load_config(options.name).play)  # chosen after training
     folder = data_folder() / "checkpoints" / options.name
     before = Genie.load(folder) if folder.is_dir() else None
     genie.card["actions"] = [motion.to_dict() for motion in describe_actions(genie, videos)]

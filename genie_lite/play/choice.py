@@ -34,8 +34,9 @@ def choose_by_motion(
     First actions that rise are kept, or those that do not; the others where these are less probable than LEAST. Then
     actions less plausible than a share of the best of them are left out: against a wall, or in the air, no action that
     is left does what the key asks for. A hero at rest seldom starts, wall or not, so for him the share is small,
-    `least_odds`; one who runs goes on unless a wall stops him: `least_odds_running`. And whoever was stopped stays
-    stopped until he goes elsewhere, though the world may forget the wall: `least_odds_stopped`.
+    `least_odds`; one who runs goes on unless a wall stops him: `least_odds_running`. In the air keys always move him,
+    so a press that did not tells of a wall: `least_odds_airborne`. And whoever was stopped stays stopped until he goes
+    elsewhere, though the world may forget the wall: `least_odds_stopped`.
 
     Of the rest the one is taken that moves furthest to the wanted side, up to ENOUGH pixels, or least of all; among
     equals plausibility decides.
@@ -52,8 +53,11 @@ def choose_by_motion(
     can = (odds * wanted).sum(1, keepdims=True) >= LEAST * odds.sum(1, keepdims=True)
     odds = odds * np.where(can, wanted, ~wanted)
 
-    runs = direction * moved[:, -1, 0] > MOVES
+    now = moved[:, -1]
+    runs = direction * now[:, 0] > MOVES
+    in_vain = (sides[:, -1] == direction) & (np.abs(now[:, 0]) <= MOVES) & (np.abs(now[:, 1]) > MOVES)
     least = np.where(runs, settings.least_odds_running, settings.least_odds)
+    least = np.where(in_vain, settings.least_odds_airborne, least)
     least = np.where(was_stopped(direction, moved, sides) & ~jumps, settings.least_odds_stopped, least)
     possible = odds >= least[:, None] * odds.max(1, keepdims=True)
     towards = direction[:, None]

@@ -624,6 +624,17 @@ def test_who_runs_stops_at_a_wall_sooner_than_who_stands_is_kept_from_starting()
 
 
 @pytest.mark.parametrize(
+    ("moved", "side", "expected"),
+    [([0, -9], 1, 0), ([0, -9], 0, 1), ([5, -9], 1, 1), ([-3, -9], 1, 1), ([0, 0], 1, 1)],
+)
+def test_in_the_air_a_press_in_vain_tells_of_a_wall(moved, side, expected):
+    motions, plausible = np.array([[[0, 0], [5, 0]]], float), np.log([[0.9, 0.1]])
+    settings = PlayConfig(least_odds=0.01, least_odds_running=0.01, least_odds_airborne=0.3)
+    past = np.array([[moved]], float), np.array([[side]])
+    assert choose_by_motion(motions, plausible, [(1, False)], settings, *past).tolist() == [expected]
+
+
+@pytest.mark.parametrize(
     ("moved", "sides", "expected"),
     [
         ([[5, 0], [5, 0], [0, 0]], [1, 1, 1], 0),  # went right under the key, and is stopped

@@ -131,7 +131,7 @@ class PlayConfig:
     least_odds: Fraction = 0.01  # a key takes no action that is less plausible than this share of the likeliest one
     least_odds_running: Fraction = 0.1  # the same for a key to the side where the hero is going already
     least_odds_airborne: Fraction = 0.01  # the same in the air, where the last press to that side was in vain
-    least_odds_stopped: Fraction = 1.0  # the same for a key that is still held after something stopped the hero
+    least_odds_stopped: Fraction = 1.0  # the same for a key to the side where something has stopped the hero
 
 
 @checked

@@ -34,9 +34,9 @@ def choose_by_motion(
     First actions that rise are kept, or those that do not; the others where these are less probable than LEAST. Then
     actions less plausible than a share of the best of them are left out: against a wall, or in the air, no action that
     is left does what the key asks for. A hero at rest seldom starts, wall or not, so for him the share is small,
-    `least_odds`; one who runs goes on unless a wall stops him: `least_odds_running`. In the air keys always move him,
-    so a press that did not tells of a wall: `least_odds_airborne`. And whoever was stopped stays stopped until he goes
-    elsewhere, though the world may forget the wall: `least_odds_stopped`.
+    `least_odds`; one who runs goes on unless a wall stops him: `least_odds_running`. In the air keys do move him in
+    CoinRun, so a press that did not tells of a wall: `least_odds_airborne`. And whoever was stopped stays stopped until
+    he goes elsewhere, though the world may forget the wall: `least_odds_stopped`.
 
     Of the rest the one is taken that moves furthest to the wanted side, up to ENOUGH pixels, or least of all; among
     equals plausibility decides.

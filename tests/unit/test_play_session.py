@@ -388,3 +388,22 @@ def test_labels_are_read_in_every_form(tmp_path):
 def test_wrong_labels_are_named(source, message):
     with pytest.raises(ValueError, match=message):
         read_labels(source, 2)
+
+
+def test_a_controller_is_told_which_keys_led_here():
+    class Remembering:
+        keys = ("left", "right")
+        reads_rollout = True
+
+        def latent_actions(self, frames, keys, *, rollout, before):
+            self.before = list(before[0])
+            return np.array([0])
+
+    session = PlaySession(FakeGenie(), scenes()[0], controller=Remembering())
+    session.press("left")
+    session.step(1)
+    session.press("right")
+    session.press("right")
+    session.undo()
+    session.press("left")
+    assert session.controller.before == ["left", None, "right"]

@@ -143,7 +143,7 @@ def telling_who_ended(states: Path) -> Iterator[None]:
         return
 
     def end(number: int, frame: FrameType | None) -> None:
-        if not _ended():  # stopped from outside
+        if not ended():  # stopped from outside
             signal.signal(signal.SIGTERM, before)
             os.kill(os.getpid(), signal.SIGTERM)
         raise _someone_ended(states)
@@ -153,7 +153,7 @@ def telling_who_ended(states: Path) -> Iterator[None]:
         yield
     except (RuntimeError, CheckpointException) as error:
         for _ in range(50):  # a process that fails closes its connections before it ends
-            if _ended():
+            if ended():
                 raise _someone_ended(states) from error
             time.sleep(0.1)
         raise
@@ -162,13 +162,13 @@ def telling_who_ended(states: Path) -> Iterator[None]:
 
 
 def _someone_ended(states: Path) -> BaseException:
-    ended = _ended()
+    gone = ended()
     machine = _processes[rank()][0]
-    left = [other for other, (where, _) in enumerate(_processes) if where == machine and other not in ended]
+    left = [other for other, (where, _) in enumerate(_processes) if where == machine and other not in gone]
     if rank() != left[0]:
         return SystemExit(1)
     saved = sorted(states.glob("step-*"))
-    names = " and ".join(f"process {other}" for other in ended)
+    names = " and ".join(f"process {other}" for other in gone)
     return TrainingError(
         f"{names} of {count()} ended before the others (killed, or by an error of its own, shown above), and the run "
         "with it. Start it again in the same run folder, with --resume from a shell: it continues from "
@@ -176,7 +176,7 @@ def _someone_ended(states: Path) -> BaseException:
     )
 
 
-def _ended() -> list[int]:
+def ended() -> list[int]:
     """Ranks of the processes on this machine that are no more."""
     machine, _ = _processes[rank()]
     return [other for other, (where, pid) in enumerate(_processes) if where == machine and _has_ended(pid)]

@@ -19,8 +19,9 @@ class Interrupts:
     cut short the saving that the first one started. Outside the main thread, and where Ctrl-C is switched off,
     everything is left as it is.
 
-    torchrun answers a second Ctrl-C with SIGTERM to all processes. Where several train together that is ignored from
-    the first Ctrl-C to the end of the context, so that the state is saved; torchrun kills after 30 seconds anyway.
+    torchrun passes Ctrl-C on and answers a second one with SIGTERM, which may be all that a process hears when the two
+    come quickly. Where several train together SIGTERM therefore counts as Ctrl-C, unless it tells that one of them has
+    ended; torchrun kills those that are left after 30 seconds.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,8 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         in_main_thread = threading.current_thread() is threading.main_thread()
         if in_main_thread and signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
+            if distributed.count() > 1:
+                self._before_term = signal.signal(signal.SIGTERM, self._receive_term)
             self._before = signal.signal(signal.SIGINT, self._receive)
         return self
 
@@ -56,7 +59,14 @@ class Interrupts:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         first, self.requested = not self.requested, True
-        if first and distributed.count() > 1:
-            self._before_term = signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if first and self._at_once:
             raise KeyboardInterrupt
+
+    def _receive_term(self, number: int, frame: FrameType | None) -> None:
+        if self.requested or not distributed.ended():
+            self.requested = True
+        elif callable(self._before_term):
+            self._before_term(number, frame)
+        else:
+            signal.signal(number, self._before_term)
+            signal.raise_signal(number)

@@ -242,12 +242,13 @@ def test_a_killed_process_is_named_and_the_run_continues(tmp_path):
     assert not list((tmp_path / "tokenizer" / "state").glob(".*"))
 
 
-def test_ctrl_c_twice_saves_the_step_that_was_under_way(tmp_path):
+@pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
+def test_ctrl_c_twice_or_an_end_from_outside_saves_the_step_that_was_under_way(tmp_path, signals):
     """Both processes stop after the same step; what comes after it is what would have come."""
     process = started(tmp_path)
     workers = psutil.Process(process.pid).children(recursive=True)
-    for _ in range(2):
-        os.killpg(process.pid, signal.SIGINT)
+    for number in signals:
+        os.killpg(process.pid, number)
     process.wait(600)
     _, left = psutil.wait_procs(workers, 600)  # torchrun, stopped twice, does not wait for those that still save
     assert not left

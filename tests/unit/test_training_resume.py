@@ -114,19 +114,40 @@ def test_ctrl_c_is_as_before_when_training_fails_at_its_first_picture(config, da
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_what_torchrun_sends_after_a_second_ctrl_c_does_not_cut_the_saving_short(monkeypatch):
-    before, received = signal.getsignal(signal.SIGTERM), []
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM,)])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_torchrun_sends_after_a_second_ctrl_c_does_not_cut_the_saving_short(monkeypatch, numbers, at_once):
+    """Also when the signals arrive during one long operation, and when torchrun did not pass the first Ctrl-C on."""
+    before, received, lost = signal.getsignal(signal.SIGTERM), [], []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)  # what Python does with a signal that lost its handler
+    monkeypatch.setattr(distributed, "ended", list)
     signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     try:
         for processes, expected in ((2, []), (1, [signal.SIGTERM])):
             monkeypatch.setattr(distributed, "count", lambda processes=processes: processes)
             received.clear()
             with Interrupts() as interrupts:
-                signal.raise_signal(signal.SIGINT)
-                signal.raise_signal(signal.SIGTERM)
-                assert interrupts.requested and received == expected
+                signal.pthread_sigmask(signal.SIG_BLOCK, numbers if at_once else [])
+                for number in numbers:
+                    os.kill(os.getpid(), number)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+                assert interrupts.requested == (processes == 2 or signal.SIGINT in numbers)
+                assert received == expected and not lost
             signal.raise_signal(signal.SIGTERM)
             assert received == [*expected, signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_torchrun_can_end_a_process_after_another_has_ended(monkeypatch):
+    before, received = signal.getsignal(signal.SIGTERM), []
+    monkeypatch.setattr(distributed, "count", lambda: 2)
+    monkeypatch.setattr(distributed, "ended", lambda: [1])
+    signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGTERM)
+            assert received == [signal.SIGTERM] and not interrupts.requested
     finally:
         signal.signal(signal.SIGTERM, before)
 

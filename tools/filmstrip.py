@@ -1,4 +1,7 @@
-"""Play a hundred frames from each of several prompts, running right and jumping, and save every fifth as a picture."""
+"""Play a hundred frames from each of several prompts, running right and jumping, and save every fifth as a picture.
+
+Also says in how many worlds the last frames, through a whole jump, show a single surface: the hero is inside a wall.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,12 @@ import genie_lite
 from genie_lite.data import sample_dataset, sample_game
 from genie_lite.evaluation import pick_clips
 from genie_lite.evaluation.key_scripts import KEYS
+from genie_lite.evaluation.play_measures import one_surface
 from genie_lite.evaluation.play_test import play_keys
 from genie_lite.play import Controller
 
 PROMPT_FRAMES = 4
+A_JUMP = 12  # frames
 
 
 def main() -> None:
@@ -44,6 +49,8 @@ def main() -> None:
     rows = [np.concatenate(list(video), axis=1) for video in shown]
     Image.fromarray(np.concatenate(rows, axis=0)).save(options.out)
     print(f"{options.out}: frames 0, {options.every}, {2 * options.every}, ... of {options.frames} played")
+    lost = one_surface(played[:, -A_JUMP:]).all(1)
+    print(f"a single surface in all of the last {A_JUMP} frames: {lost.sum()} of {options.prompts} worlds")
 
 
 if __name__ == "__main__":

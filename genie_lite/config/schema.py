@@ -129,8 +129,9 @@ class PlayConfig:
     """How keys become latent actions, in a world that foresees what each would do (not in the paper)."""
 
     least_odds: Fraction = 0.01  # a key takes no action that is less plausible than this share of the likeliest one
+    least_odds_airborne: Fraction = 0.003  # the same in the air, where a new key at first moves him by a pixel
+    least_odds_in_vain: Fraction = 0.003  # the same in the air after three presses that did not
     least_odds_running: Fraction = 0.1  # the same for a key to the side where the hero is going already
-    least_odds_airborne: Fraction = 0.01  # the same in the air, where the last press to that side was in vain
     least_odds_stopped: Fraction = 1.0  # the same for a key to the side where something has stopped the hero
 
 

@@ -14,6 +14,7 @@ TAKE_OFF_WITHIN = 3  # presses
 FALLEN = 0.5  # share of the rise that is lost again before a jump counts as landed
 HERO = (slice(20, 44), slice(22, 42))  # rows and columns of a 64x64 frame where the hero is
 RESAMPLES = 200
+ALIKE = 10.0  # grey levels, standard deviation of the colours of cells below which they are one surface
 COLOURS = 4  # bins a channel in a histogram of colours
 
 
@@ -60,6 +61,19 @@ def structure(frames: np.ndarray) -> np.ndarray:
 def gradient_energy(frames: np.ndarray) -> np.ndarray:
     """Mean squared difference of neighbouring pixels, in squared grey levels: uint8 [..., H, W, C] to float32 [...]."""
     return np.sum([np.square(d).mean((-1, -2)) for d in _differences(frames)], axis=0)
+
+
+def one_surface(frames: np.ndarray) -> np.ndarray:
+    """Whether a frame shows a single surface, as from inside a wall: uint8 [..., H, W, C] to bool [...].
+
+    Over cells of an eighth of height and width, without the sixteen around the hero, mean colours deviate by less than
+    ALIKE in every channel.
+    """
+    *most, height, width, channels = frames.shape
+    cells = frames.reshape(*most, 8, height // 8, 8, width // 8, channels).mean((-4, -2))
+    beside = np.ones((8, 8), bool)
+    beside[2:6, 2:6] = False
+    return np.asarray(cells[..., beside, :].std(-2).max(-1) < ALIKE)
 
 
 def colour_histograms(frames: np.ndarray) -> np.ndarray:

@@ -11,8 +11,9 @@ from genie_lite.config import PlayConfig
 MOVES = 0.5  # pixels a frame, from which on the hero moves
 RISES = 6.0  # pixels a frame that make a jump
 LEAST = 0.06  # least probability of all actions that rise, or do not, below which a key cannot ask for them
-PER_PIXEL = 4.0  # nats of plausibility that a pixel to the wanted side outweighs
+PER_PIXEL = 8.0  # nats of plausibility that a pixel to the wanted side outweighs: any action that is left
 ENOUGH = 2.0  # pixels to the wanted side, beyond which more do not count: they obey the key alike
+IN_VAIN = 3  # presses to a side, of which none moved the hero, after which the next needs more plausibility in the air
 REMEMBERED = 12  # presses that are looked back on
 
 
@@ -32,11 +33,12 @@ def choose_by_motion(
     for it, [B, t]. Without them heroes are at rest and no key was pressed.
 
     First actions that rise are kept, or those that do not; the others where these are less probable than LEAST. Then
-    actions less plausible than a share of the best of them are left out: against a wall, or in the air, no action that
-    is left does what the key asks for. A hero at rest seldom starts, wall or not, so for him the share is small,
-    `least_odds`; one who runs goes on unless a wall stops him: `least_odds_running`. In the air keys do move him in
-    CoinRun, so a press that did not tells of a wall: `least_odds_airborne`. And whoever was stopped stays stopped until
-    he goes elsewhere, though the world may forget the wall: `least_odds_stopped`.
+    actions less plausible than a share of the best of them are left out: against a wall no action that is left does
+    what the key asks for. A hero at rest seldom starts, wall or not, so for him the share is small, `least_odds`, and
+    smaller still in the air, where a new key shows first as a single pixel: `least_odds_airborne`. One who runs goes on
+    unless a wall stops him: `least_odds_running`. Who jumps, and has pressed IN_VAIN times in vain, is beside a wall
+    until the world is surer that he is above it: `least_odds_in_vain`. And whoever was stopped stays stopped until he
+    goes elsewhere, though the world may forget the wall: `least_odds_stopped`.
 
     Of the rest the one is taken that moves furthest to the wanted side, up to ENOUGH pixels, or least of all; among
     equals plausibility decides.
@@ -55,9 +57,12 @@ def choose_by_motion(
 
     now = moved[:, -1]
     runs = direction * now[:, 0] > MOVES
-    in_vain = (sides[:, -1] == direction) & (np.abs(now[:, 0]) <= MOVES) & (np.abs(now[:, 1]) > MOVES)
-    least = np.where(runs, settings.least_odds_running, settings.least_odds)
-    least = np.where(in_vain, settings.least_odds_airborne, least)
+    airborne = np.abs(now[:, 1]) > MOVES
+    in_vain = (sides[:, -IN_VAIN:] == direction[:, None]) & (np.abs(moved[:, -IN_VAIN:, 0]) <= MOVES)
+    in_vain = in_vain.all(1) & (sides.shape[1] >= IN_VAIN)
+    least = np.where(in_vain, settings.least_odds_in_vain, settings.least_odds_airborne)
+    least = np.where(airborne, least, settings.least_odds)
+    least = np.where(runs, settings.least_odds_running, least)
     least = np.where(was_stopped(direction, moved, sides) & ~jumps, settings.least_odds_stopped, least)
     possible = odds >= least[:, None] * odds.max(1, keepdims=True)
     towards = direction[:, None]

@@ -20,6 +20,7 @@ from genie_lite.evaluation.play_measures import (
     gradient_energy,
     jumps,
     moves,
+    one_surface,
     pair_mean,
     recognised,
     structure,
@@ -51,6 +52,17 @@ def test_motion_that_is_not_sure_moves_nowhere() -> None:
     assert moves(motion([3, -3, 0.2], [0, 0, 0]), 1).tolist() == [[True, False, False]]
     assert moves(motion([3, -3, 0.2], [0, 0, 0]), -1).tolist() == [[False, True, False]]
     assert not moves(motion([3, 3, 3], [0, 0, 0], sure=False), 1).any()
+
+
+def test_the_inside_of_a_wall_is_one_surface_and_hardly_a_real_frame_is() -> None:
+    bricks = np.full((2, 64, 64, 3), 150, np.uint8)
+    bricks[:, ::4] = bricks[:, :, ::4] = 120
+    bricks[:, 26:38, 28:36] = 255  # the hero
+    half = bricks.copy()
+    half[1, :32] = 40
+    frames = sample_dataset("test").read_clips(np.arange(0, 900, 90), 4)
+    assert one_surface(bricks).tolist() == [True, True] and one_surface(half).tolist() == [True, False]
+    assert one_surface(frames).shape == (10, 4) and not one_surface(frames).any()
 
 
 def test_structure_ignores_the_hero_and_stripes_and_noise_has_energy() -> None:

@@ -623,15 +623,32 @@ def test_who_runs_stops_at_a_wall_sooner_than_who_stands_is_kept_from_starting()
     assert choose_by_motion(motions, plausible, keys, settings).tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize(("moved", "expected"), [([0, 0], 0), ([0, -9], 1), ([5, -9], 0), ([-3, 9], 1), ([-3, 0], 0)])
+def test_a_new_key_needs_less_plausibility_in_the_air_and_one_pixel_is_enough(moved, expected):
+    motions, plausible = np.array([[[0, 0], [1, 0]]], float), np.log([[0.995, 0.005]])
+    settings = PlayConfig(least_odds=0.01, least_odds_airborne=0.003, least_odds_running=0.1)
+    past = np.array([[moved]], float)
+    assert choose_by_motion(motions, plausible, [(1, False)], settings, past).tolist() == [expected]
+    assert choose_by_motion(-motions, plausible, [(-1, False)], settings, past * [-1, 1]).tolist() == [expected]
+
+
 @pytest.mark.parametrize(
-    ("moved", "side", "expected"),
-    [([0, -9], 1, 0), ([0, -9], 0, 1), ([5, -9], 1, 1), ([-3, -9], 1, 1), ([0, 0], 1, 1)],
+    ("moved", "sides", "expected"),
+    [
+        ([[0, -9]] * 3, [1, 1, 1], 0),
+        ([[0, 0], [0, 0], [0, -9]], [1, 1, 1], 0),  # on the ground, and then in a jump
+        ([[0, -9]] * 2, [1, 1], 1),
+        ([[0, -9]] * 3, [0, 1, 1], 1),
+        ([[4, -9], [0, -9], [0, -9]], [1, 1, 1], 1),
+    ],
 )
-def test_in_the_air_a_press_in_vain_tells_of_a_wall(moved, side, expected):
-    motions, plausible = np.array([[[0, 0], [5, 0]]], float), np.log([[0.9, 0.1]])
-    settings = PlayConfig(least_odds=0.01, least_odds_running=0.01, least_odds_airborne=0.3)
-    past = np.array([[moved]], float), np.array([[side]])
+def test_in_the_air_three_presses_in_vain_tell_of_a_wall(moved, sides, expected):
+    motions, plausible = np.array([[[0, 0], [5, 0]]], float), np.log([[0.95, 0.05]])
+    settings = PlayConfig(least_odds_airborne=0.01, least_odds_in_vain=0.1)
+    past = np.array([moved], float), np.array([sides])
     assert choose_by_motion(motions, plausible, [(1, False)], settings, *past).tolist() == [expected]
+    mirrored = (past[0] * [-1, 1], -past[1])
+    assert choose_by_motion(-motions, plausible, [(-1, False)], settings, *mirrored).tolist() == [expected]
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,7 @@ class SamplingConfig:
 class PlayConfig:
     """How keys become latent actions, in a world that foresees what each would do (not in the paper)."""
 
+    vertical: Number = 64.0  # pixels that an action a key takes may fall or rise otherwise than the likeliest one
     least_odds: Fraction = 0.01  # a key takes no action that is less plausible than this share of the likeliest one
     least_odds_airborne: Fraction = 0.003  # the same in the air, where a new key at first moves him by a pixel
     least_odds_in_vain: Fraction = 0.003  # the same in the air after three presses that did not

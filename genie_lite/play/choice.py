@@ -32,13 +32,16 @@ def choose_by_motion(
     down that the hero has just moved, frame by frame, [B, t, 2]; sides: the directions of the keys that were pressed
     for it, [B, t]. Without them heroes are at rest and no key was pressed.
 
-    First actions that rise are kept, or those that do not; the others where these are less probable than LEAST. Then
-    actions less plausible than a share of the best of them are left out: against a wall no action that is left does
-    what the key asks for. A hero at rest seldom starts, wall or not, so for him the share is small, `least_odds`, and
-    smaller still in the air, where a new key shows first as a single pixel: `least_odds_airborne`. One who runs goes on
-    unless a wall stops him: `least_odds_running`. Who jumps, and has pressed IN_VAIN times in vain, is beside a wall
-    until the world is surer that he is above it: `least_odds_in_vain`. And whoever was stopped stays stopped until he
-    goes elsewhere, though the world may forget the wall: `least_odds_stopped`.
+    First actions that rise are kept, or those that do not; the others where these are less probable than LEAST. Of
+    these, actions that fall or rise otherwise than the likeliest, by more than `vertical` pixels, are left out: gravity
+    is no choice, and who falls a little faster is inside the ground.
+
+    Then actions less plausible than a share of the best of them are left out: against a wall no action that is left
+    does what the key asks for. A hero at rest seldom starts, wall or not, so for him the share is small, `least_odds`,
+    and smaller still in the air, where a new key shows first as a single pixel: `least_odds_airborne`. One who runs
+    goes on unless a wall stops him: `least_odds_running`. Who jumps, and has pressed IN_VAIN times in vain, is beside a
+    wall until the world is surer that he is above it: `least_odds_in_vain`. And whoever was stopped stays stopped until
+    he goes elsewhere, though the world may forget the wall: `least_odds_stopped`.
 
     Of the rest the one is taken that moves furthest to the wanted side, up to ENOUGH pixels, or least of all; among
     equals plausibility decides.
@@ -54,6 +57,8 @@ def choose_by_motion(
     wanted = np.where(jumps[:, None], down < -RISES, down >= -RISES)
     can = (odds * wanted).sum(1, keepdims=True) >= LEAST * odds.sum(1, keepdims=True)
     odds = odds * np.where(can, wanted, ~wanted)
+    likely = np.take_along_axis(down, odds.argmax(1)[:, None], 1)
+    odds = odds * (np.abs(down - likely) <= settings.vertical)
 
     now = moved[:, -1]
     runs = direction * now[:, 0] > MOVES

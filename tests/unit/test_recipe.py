@@ -623,6 +623,14 @@ def test_who_runs_stops_at_a_wall_sooner_than_who_stands_is_kept_from_starting()
     assert choose_by_motion(motions, plausible, keys, settings).tolist() == [1, 1, 1]
 
 
+def test_a_key_does_not_choose_how_fast_a_hero_falls():
+    """Nothing moves right, and the action that goes least to the left would sink into the ground."""
+    motions = np.array([[[-1, 4], [0, 24], [-3, 9]]], float)
+    plausible = np.log([[0.7, 0.2, 0.1]])
+    for vertical, expected in ((6, 0), (64, 1)):
+        assert choose_by_motion(motions, plausible, [(1, False)], PlayConfig(vertical=vertical)).tolist() == [expected]
+
+
 @pytest.mark.parametrize(("moved", "expected"), [([0, 0], 0), ([0, -9], 1), ([5, -9], 0), ([-3, 9], 1), ([-3, 0], 0)])
 def test_a_new_key_needs_less_plausibility_in_the_air_and_one_pixel_is_enough(moved, expected):
     motions, plausible = np.array([[[0, 0], [1, 0]]], float), np.log([[0.995, 0.005]])

@@ -26,6 +26,7 @@ from genie_lite.files import (
     whole_file,
     whole_folder,
 )
+from genie_lite.interrupts import interrupts_postponed
 
 __all__ = [
     "CheckpointError",
@@ -101,7 +102,8 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, to
     """Read a safetensors file; CheckpointError when it is missing, damaged, or may not be read."""
     require_readable(path)
     try:
-        return load_file(path, device=str(device))
+        with interrupts_postponed():  # safetensors makes a ValueError of Ctrl-C
+            return load_file(path, device=str(device))
     except OSError as error:
         raise _unreadable(path, error) from error
     except SafetensorError as error:

@@ -23,6 +23,14 @@ def moves(motion: Motion, direction: int) -> np.ndarray:
     return (direction * motion.dx > STILL) & motion.sure_x
 
 
+def distance(motion: Motion, direction: int) -> np.ndarray:
+    """How far the player gets to the side `direction` (-1 left, +1 right) in all, pixels, float64 [B].
+
+    Steps back count against it; where the pixels do not determine the motion, there is none.
+    """
+    return np.where(motion.sure_x, direction * motion.dx, 0.0).sum(1)
+
+
 def stands(motion: Motion) -> np.ndarray:
     """Whether the player surely stands still, bool [B, T]."""
     still = (np.abs(motion.dx) <= STILL) & (np.abs(motion.dy) <= STILL)

@@ -113,15 +113,17 @@ class PlayTest:
         """The curves of held keys and the late frames' distances, as a matplotlib figure."""
         import matplotlib.pyplot as plt
 
-        rows = [name for name in self.table if name.endswith("distance of late frames")]
-        figure, axes = plt.subplots(1, max(len(self.curves) + bool(rows), 1), figsize=(11, 2.8), squeeze=False)
+        rows = [name for name in self.table if name.endswith("late frames, distance")]
+        figure, axes = plt.subplots(
+            1, max(len(self.curves) + bool(rows), 1), figsize=(11, 2.8), squeeze=False, layout="constrained"
+        )
         for axis, (name, curve) in zip(axes[0], self.curves.items(), strict=False):
             for who, colour in (("game", "#57606a"), ("world", "#0969da")):
                 value, low, high = np.array(curve[who]).T
                 presses = np.arange(1, len(value) + 1)
                 axis.plot(presses, value, color=colour, label=who)
                 axis.fill_between(presses, low, high, color=colour, alpha=0.15)
-            axis.set(title=f"{name}: share that moves", xlabel="press", ylim=(-0.02, 1.02))
+            axis.set(title=f"{name}: share that moves", xlabel="press", xticks=presses[1::2], ylim=(-0.02, 1.02))
             axis.legend()
         if rows:
             row = self.table[rows[0]]
@@ -129,7 +131,6 @@ class PlayTest:
             axes[0, -1].barh(list(row), value, xerr=[value - low, high - value], color="#0969da", alpha=0.6)
             axes[0, -1].set(title=f"{rows[0]}")
             axes[0, -1].invert_yaxis()
-        figure.tight_layout()
         return figure
 
 

@@ -10,6 +10,7 @@ from genie_lite.data.fit import fit_frames
 from genie_lite.evaluation.bootstrap import Interval, bootstrap_mean
 from genie_lite.evaluation.play_measures import (
     differences_between,
+    distance,
     draws,
     frechet_distances,
     gradient_energy,
@@ -28,20 +29,33 @@ from genie_lite.evaluation.video_network import FRAMES, SIDE, video_network
 SINGLE = 5  # late frames of each video whose look is judged
 PERCENTILE = 1  # of real frames, below which a frame is flat (structure) or above 100 less it noisy (gradient energy)
 CODED = "game, coded"  # real frames through the tokenizer
+STANDS_STILL = "standing still"  # a world in which nobody moves
 JUMP_GRACE = 2  # frames that a jump may take longer than in the real game
 
 
 def direction(
     run: ScriptRun, world: np.ndarray, side: int, seed: int
-) -> tuple[dict[str, list[Interval]], dict[str, Interval]]:
-    """Share of presses that move the right way, press by press, and the largest gap between world and game."""
-    made = {"world": world, "game": run.game}
-    shares = {who: moves(run.motion(frames, PRESSES), side).astype(float) for who, frames in made.items()}
+) -> tuple[dict[str, list[Interval]], dict[str, dict[str, Interval]]]:
+    """Share of presses that move the right way, press by press; rows for the largest gap and the distance covered.
+
+    How far apart world and game come to stand, on average over moments, stands beside a world in which nobody moves.
+    """
+    made = {"world": run.motion(world, PRESSES), "game": run.motion(run.game, PRESSES)}
+    shares = {who: moves(motion, side).astype(float) for who, motion in made.items()}
+    covered = {who: distance(motion, side) for who, motion in made.items()}
+    apart = {"world": np.abs(covered["world"] - covered["game"]), STANDS_STILL: np.abs(covered["game"])}
 
     weights = draws(len(world), seed=seed)
     gaps = np.abs(weights @ (shares["world"] - shares["game"]) / len(world)).max(1)
     curves = {who: bootstrap_mean(share, seed=seed) for who, share in shares.items()}
-    return curves, {"world": over_draws(gaps)}
+    name = run.script.name
+    return curves, {
+        f"{name}: largest gap": {"world": over_draws(gaps)},
+        f"{name}: distance, pixels": {who: bootstrap_mean(d[:, None], seed=seed)[0] for who, d in covered.items()},
+        f"{name}: distance from where the game ends": {
+            who: bootstrap_mean(d[:, None], seed=seed)[0] for who, d in apart.items()
+        },
+    }
 
 
 def standing(run: ScriptRun, world: np.ndarray, seed: int) -> dict[str, Interval]:

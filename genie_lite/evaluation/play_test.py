@@ -91,7 +91,8 @@ def play_test(
     curves: dict[str, dict[str, list[Interval]]] = {}
     for name in chosen:
         if name in HELD:
-            curves[name], table[f"{name}: largest gap"] = direction(runs[name], worlds[name], HELD[name], seed)
+            curves[name], rows = direction(runs[name], worlds[name], HELD[name], seed)
+            table |= rows
     if "stand still" in runs:
         table["stand still: share still, presses 5 to 12"] = standing(runs["stand still"], worlds["stand still"], seed)
     if "jump" in runs:

@@ -17,6 +17,7 @@ from genie_lite.evaluation.key_scripts import ENV_ACTIONS, SCRIPTS, SEQUENCES, e
 from genie_lite.evaluation.motion import Motion
 from genie_lite.evaluation.play_measures import (
     differences_between,
+    distance,
     gradient_energy,
     jumps,
     moves,
@@ -52,6 +53,12 @@ def test_motion_that_is_not_sure_moves_nowhere() -> None:
     assert moves(motion([3, -3, 0.2], [0, 0, 0]), 1).tolist() == [[True, False, False]]
     assert moves(motion([3, -3, 0.2], [0, 0, 0]), -1).tolist() == [[False, True, False]]
     assert not moves(motion([3, 3, 3], [0, 0, 0], sure=False), 1).any()
+
+
+def test_steps_back_count_against_a_distance_and_unsure_motion_is_none() -> None:
+    assert distance(motion([3, -1, 0.2], [0, 0, 0]), 1).tolist() == pytest.approx([2.2])
+    assert distance(motion([3, -1, 0.2], [0, 0, 0]), -1).tolist() == pytest.approx([-2.2])
+    assert distance(motion([3, 3, 3], [0, 0, 0], sure=False), 1).tolist() == [0]
 
 
 def test_the_inside_of_a_wall_is_one_surface_and_hardly_a_real_frame_is() -> None:
@@ -203,7 +210,7 @@ def test_a_world_that_is_the_game_has_no_gap_to_it(tested: dict[str, PlayTest]) 
     for name, row in tested["game"].table.items():
         if "world over" in name:
             assert row["world"].value == pytest.approx(1), name
-        elif "largest gap" in name:
+        elif "largest gap" in name or "distance from" in name:
             assert row["world"].value == 0, name
         elif "game" in row:
             assert row["world"] == row["game"], name
@@ -217,6 +224,13 @@ def test_a_world_that_is_the_game_has_no_gap_to_it(tested: dict[str, PlayTest]) 
 def test_a_frozen_world_fails_where_it_should(tested: dict[str, PlayTest]) -> None:
     table = tested["frozen"].table
     assert table["hold right: largest gap"]["world"].value == 1
+    for side in ("right", "left"):
+        covered, apart = (
+            table[f"hold {side}: {what}"] for what in ("distance, pixels", "distance from where the game ends")
+        )
+        assert covered["world"].value == pytest.approx(0, abs=0.01) and covered["game"].value > 10
+        still = apart["standing still"].value
+        assert apart["world"].value == pytest.approx(still, abs=0.01), "as far off as a world in which nobody moves"
     assert table["jump: share that takes off"]["world"].value == 0
     assert np.isnan(table["jump: of these, back on the ground in time"]["world"].value)
     assert table["stand still: share still, presses 5 to 12"]["world"].value == 1
@@ -241,6 +255,22 @@ def test_a_play_test_is_written_and_read_whole(tested: dict[str, PlayTest], tmp_
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(EvaluationError, match="not a play test"):
         PlayTest.from_json(tmp_path / "other.json")
+
+
+@needs_procgen
+def test_the_figure_shows_both_held_keys_and_how_far_late_frames_are(tested: dict[str, PlayTest]) -> None:
+    axes = tested["frozen"].figure().axes
+    assert [axis.get_title() for axis in axes] == [
+        "hold right: share that moves",
+        "hold left: share that moves",
+        "mashed keys: late frames, distance",
+    ]
+    world = next(line for line in axes[0].lines if line.get_label() == "world")
+    assert world.get_ydata().tolist() == [0] * 12, "nobody moves in a frozen world"
+    bars = {
+        label.get_text(): bar.get_width() for label, bar in zip(axes[2].get_yticklabels(), axes[2].patches, strict=True)
+    }
+    assert bars["world"] == tested["frozen"]["mashed keys: late frames, distance"]["world"].value
 
 
 def test_unknown_scripts_and_too_few_prompts_are_refused() -> None:

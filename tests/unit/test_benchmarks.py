@@ -263,3 +263,14 @@ def test_the_products_of_a_step_are_those_that_pytorch_counts():
         counted[who] = counter.get_flop_counts()["Global"]
     assert counted["its products"] == counted["plain"]
     assert 0.8 < sum(counted["plain"].values()) / flops.step_flops(load_config("laptop"), "tokenizer") < 1
+
+
+def test_training_with_solutions_is_timed_beside_the_packages_own_code(capsys):
+    from benchmarks import learner
+
+    stage, exercises = learner.TRAINED["03: nearest code, straight through, codebook"]
+    package, solutions = learner.contenders(load_config("tiny"), stage, exercises).values()
+    assert {"choose", "straight_through", "learn"} <= set(vars(solutions.genie.tokenizer.quantizer))
+    assert "choose" not in vars(package.genie.tokenizer.quantizer)
+    assert learner.main(["--quick"]) == 0
+    assert len(re.findall(r"^\| 0\d: .* \| [\d.]+ \[[\d.]+, [\d.]+\] \|", capsys.readouterr().out, re.MULTILINE)) == 4

@@ -24,10 +24,16 @@ MEASURES: dict[str, str] = {
     "delta_psnr": "ΔtPSNR (dB, more is better)",
     "rollout_psnr": "PSNR of a rollout, t = 4 (dB, more is better)",
     "coinrun_distance": "CoinRun video distance (less is better)",
+    "tokenizer_psnr": "PSNR of the tokenizer (dB, more is better)",
     "motion_left_right_accuracy": "code tells left/still/right (more is better)",
     "motion_up_down_accuracy": "code tells up/still/down (more is better)",
 }
-OF_CODES = ("motion_left_right_accuracy", "motion_up_down_accuracy")  # the same for all that share latent actions
+# Studies that can change a metric; those not named here can be changed by every study.
+CHANGED_BY: dict[str, tuple[str, ...]] = {
+    "tokenizer_psnr": ("tokenizer",),
+    "motion_left_right_accuracy": ("latent-action", "codes"),
+    "motion_up_down_accuracy": ("latent-action", "codes"),
+}
 # Student's t: 97.5 % of a sample of n numbers has its mean within t standard errors, by n - 1.
 STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
@@ -68,7 +74,7 @@ def comparisons(study: str, results: Sequence[dict[str, Any]], measures: Sequenc
     interval of the difference.
     """
     if not measures:
-        measures = [name for name in MEASURES if study in ("latent-action", "codes") or name not in OF_CODES]
+        measures = [name for name in MEASURES if study in CHANGED_BY.get(name, VARIANTS)]
     names, found = VARIANTS[study], []
     for first, second in PAIRS[study]:
         seeds = set.intersection(*({r["seed"] for r in results if r["variant"] == v} for v in (first, second)))

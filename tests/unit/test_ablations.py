@@ -478,6 +478,13 @@ def test_a_verdict_needs_an_interval_without_zero() -> None:
     assert rows["ΔtPSNR"].verdict == "complete past is higher" and rows["ΔtPSNR"].seeds == 3
     assert rows["PSNR of a rollout, t = 4"].verdict == "not measured"
     assert "code tells left/still/right" not in rows  # latent actions are shared
+    assert "PSNR of the tokenizer" not in rows  # and so is the tokenizer, but in table 3:
+    third = ablations.comparisons(
+        "tokenizer", [result(v, s, tokenizer_psnr=27.0 + s) for v in ("st", "full") for s in (0, 1)]
+    )
+    assert {row.measure for row in third if row.verdict != "not measured"} == {
+        "PSNR of the tokenizer (dB, more is better)"
+    }
     lower = [r | {"variant": {"masked": "complete", "complete": "masked"}[r["variant"]]} for r in clear]
     assert ablations.comparisons("past", lower)[0].verdict == "complete past is lower"
     vague = [result("complete", s, delta_psnr=3.0 + s**2) for s in (0, 1, 2)] + clear[3:]

@@ -107,6 +107,12 @@ def shares(curve: list[list[float]]) -> str:
     return " ".join(f"{value:.2f}".lstrip("0") if value < 0.995 else "1.0" for value, _, _ in curve[:8])
 
 
+def apart(table: dict, who: str) -> str:
+    """How far from the real hero's place heroes are after a key was held to the right, and to the left: pixels."""
+    rows = (table[f"hold {side}: distance from where the game ends"] for side in ("right", "left"))
+    return ", ".join(f"{row[who][0]:.1f}" for row in rows)
+
+
 def readme_rows(card: dict) -> list[str]:
     """Rows of README's tables on the laptop world, as its card has them."""
     metrics, played = card["metrics"], card["play_test"]
@@ -130,6 +136,8 @@ def readme_rows(card: dict) -> list[str]:
             f"{shares(curves[f'hold {side}']['game'])} |"
             for side in ("right", "left")
         ),
+        f"| pixels from where the real hero is after 12 presses: hold right, left | {apart(table, 'world')} | "
+        f"0, 0; if nobody moved: {apart(table, 'standing still')} |",
         f"| frames 30 to 60 of mashed keys: empty; noisy | {flat['world'][0]:.2f}, {noisy['world'][0]:.2f} | "
         f"{flat['game'][0]:.2f}, {noisy['game'][0]:.2f} |",
     ]
@@ -154,6 +162,8 @@ def coinrun_rows(card: dict) -> list[str]:
             f"real game: {shares(held[f'hold {side}']['game'])} |"
             for side in ("right", "left")
         ),
+        f"| pixels from where the real hero is after 12 presses: hold right, left | {apart(table, 'world')} | "
+        f"if nobody moved: {apart(table, 'standing still')} |",
         f"| frames 20 to 40 of mashed keys: empty; noisy | {flat['world'][0]:.2f}, {noisy['world'][0]:.2f} | "
         f"real game: {flat['game'][0]:.2f}, {noisy['game'][0]:.2f} |",
     ]

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.measure import LEAST_REPEATS, Work, hardware, interleave, ratio
+from benchmarks.measure import LEAST_REPEATS, Work, hardware, interleave, ratio, summary
 from benchmarks.stages import OurStep, some_frames
 from genie_lite.config import Config, Stage, load_config
 from genie_lite.course.checking import get_solution
@@ -66,11 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
     for title, (stage, exercises) in TRAINED.items():
         repeats, block = (LEAST_REPEATS, 0.0) if options.quick else (options.repeats, 2.0)
         rates = interleave(contenders(config, stage, exercises), repeats, seconds=120.0, block=block)
-        found = ratio(rates, "package", "solutions")
-        speed = sorted(rates["package"])[len(rates["package"]) // 2]
-        print(
-            f"| {title} | {found['median']:.2f} [{found['low']:.2f}, {found['high']:.2f}] | {speed:.2f} |", flush=True
-        )
+        found, speed = ratio(rates, "package", "solutions"), summary(rates["package"])["median"]
+        times = f"{found['median']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+        print(f"| {title} | {times} | {speed:.2f} |", flush=True)
     return 0
 
 

@@ -30,6 +30,7 @@ SINGLE = 5  # late frames of each video whose look is judged
 PERCENTILE = 1  # of real frames, below which a frame is flat (structure) or above 100 less it noisy (gradient energy)
 CODED = "game, coded"  # real frames through the tokenizer
 STANDS_STILL = "standing still"  # a world in which nobody moves
+NEAR = 2.0  # pixels by which a press may move the hero more or less than in the game, and nobody sees it
 JUMP_GRACE = 2  # frames that a jump may take longer than in the real game
 
 
@@ -38,12 +39,16 @@ def direction(
 ) -> tuple[dict[str, list[Interval]], dict[str, dict[str, Interval]]]:
     """Share of presses that move the right way, press by press; rows for the largest gap and the distance covered.
 
-    How far apart world and game come to stand, on average over moments, stands beside a world in which nobody moves.
+    Two more rows stand beside a world in which nobody moves: how far apart world and game come to stand, on average
+    over moments, and the share of presses that move the hero as far as in the game, to within NEAR pixels.
     """
     made = {"world": run.motion(world, PRESSES), "game": run.motion(run.game, PRESSES)}
     shares = {who: moves(motion, side).astype(float) for who, motion in made.items()}
     covered = {who: distance(motion, side) for who, motion in made.items()}
     apart = {"world": np.abs(covered["world"] - covered["game"]), STANDS_STILL: np.abs(covered["game"])}
+    across = {who: np.where(motion.sure_x, motion.dx, 0.0) for who, motion in made.items()}
+    across[STANDS_STILL] = np.zeros_like(across["game"])
+    alike = {who: (np.abs(across[who] - across["game"]) <= NEAR).mean(1) for who in ("world", STANDS_STILL)}
 
     weights = draws(len(world), seed=seed)
     gaps = np.abs(weights @ (shares["world"] - shares["game"]) / len(world)).max(1)
@@ -54,6 +59,9 @@ def direction(
         f"{name}: distance, pixels": {who: bootstrap_mean(d[:, None], seed=seed)[0] for who, d in covered.items()},
         f"{name}: distance from where the game ends": {
             who: bootstrap_mean(d[:, None], seed=seed)[0] for who, d in apart.items()
+        },
+        f"{name}: presses that move him as the game does": {
+            who: mean_share(share, seed=seed) for who, share in alike.items()
         },
     }
 

@@ -212,6 +212,8 @@ def test_a_world_that_is_the_game_has_no_gap_to_it(tested: dict[str, PlayTest]) 
             assert row["world"].value == pytest.approx(1), name
         elif "largest gap" in name or "distance from" in name:
             assert row["world"].value == 0, name
+        elif "as the game does" in name:
+            assert row["world"].value == 1 > row["standing still"].value, name
         elif "game" in row:
             assert row["world"] == row["game"], name
     for curve in tested["game"].curves.values():
@@ -231,6 +233,8 @@ def test_a_frozen_world_fails_where_it_should(tested: dict[str, PlayTest]) -> No
         assert covered["world"].value == pytest.approx(0, abs=0.01) and covered["game"].value > 10
         still = apart["standing still"].value
         assert apart["world"].value == pytest.approx(still, abs=0.01), "as far off as a world in which nobody moves"
+        alike = table[f"hold {side}: presses that move him as the game does"]
+        assert alike["world"] == alike["standing still"], "a frozen hero is right only where the game's stands"
     assert table["jump: share that takes off"]["world"].value == 0
     assert np.isnan(table["jump: of these, back on the ground in time"]["world"].value)
     assert table["stand still: share still, presses 5 to 12"]["world"].value == 1

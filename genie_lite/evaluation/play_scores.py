@@ -30,7 +30,7 @@ SINGLE = 5  # late frames of each video whose look is judged
 PERCENTILE = 1  # of real frames, below which a frame is flat (structure) or above 100 less it noisy (gradient energy)
 CODED = "game, coded"  # real frames through the tokenizer
 STANDS_STILL = "standing still"  # a world in which nobody moves
-NEAR = 2.0  # pixels by which a press may move the hero more or less than in the game, and nobody sees it
+NEAR = 2.0  # pixels by which a press may move the hero more or less than in the game and still count as alike
 JUMP_GRACE = 2  # frames that a jump may take longer than in the real game
 
 
